@@ -1,0 +1,44 @@
+//! The composition root: the only place that makes the store and hands out
+//! its halves, and knows every part.
+
+mod announce;
+mod limits;
+mod offline;
+mod secret;
+mod serve;
+
+pub use serve::{Outcome, Relay};
+
+use crate::http::tls::TlsError;
+use crate::snapshot::report::Problems;
+use crate::store::durable::DurableError;
+
+/// Why the relay did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration directory or archive cannot be served.
+    #[error("{0}")]
+    Configuration(#[from] Problems),
+    #[error("the data directory cannot be used: {0}")]
+    Durable(#[from] DurableError),
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    #[error("gRPC: {0}")]
+    Grpc(#[from] crate::grpc::server::GrpcError),
+    #[error("port {port} cannot be listened on: {source}")]
+    Listen { port: u16, source: std::io::Error },
+    /// A mode whose source does not exist in this release.
+    #[error("the mode {0} is not available in this version")]
+    Unavailable(&'static str),
+}
+
+impl StartError {
+    /// 64 where the operator's configuration is wrong, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Configuration(_) | StartError::Tls(_) | StartError::Unavailable(_) => crate::config::EXIT_USAGE,
+            StartError::Durable(_) | StartError::Grpc(_) | StartError::Listen { .. } => 1,
+        }
+    }
+}

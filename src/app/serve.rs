@@ -1,0 +1,323 @@
+//! The running relay: parts put together, tasks with an owner, a drain with
+//! a deadline.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::announce::{Addresses, announce};
+use super::{StartError, limits, offline, secret};
+use crate::config::{Config, HttpConfig, Mode};
+use crate::evaluate::CompileOptions;
+use crate::grpc::access::Access;
+use crate::grpc::inspect::Inspect;
+use crate::grpc::server::GrpcServer;
+use crate::http::api::{Api, ApiCounts, ApiSettings, unix_now_ms};
+use crate::http::connection::{Site, Timeouts};
+use crate::http::cors::Cors;
+use crate::http::hold::Hold;
+use crate::http::listener::{self, Listener, bind};
+use crate::http::stream::registry::{StreamRegistry, StreamSettings};
+use crate::http::tls::Certificate;
+use crate::lifecycle::readiness::{Fact, Readiness};
+use crate::lifecycle::supervisor::Supervisor;
+use crate::source::file;
+use crate::source::intake::{Durable, Intake};
+use crate::store::durable::persister;
+use crate::store::durable::DataDir;
+use crate::store::source_status::SourceStatus;
+use crate::store::{Store, StoreSettings};
+use crate::telemetry::logging::millis;
+
+/// All expressions of one environment together.
+const REGEX_BYTES_PER_ENVIRONMENT: usize = 512 * 1024 * 1024;
+const REGEX_BYTES_PER_EXPRESSION: usize = 64 * 1024 * 1024;
+
+/// A relay that listens.
+pub struct Relay {
+    addresses: Addresses,
+    readiness: Arc<Readiness>,
+    streams: Arc<StreamRegistry>,
+    connections: TaskTracker,
+    listening: Supervisor,
+    stop_listening: CancellationToken,
+    background: Supervisor,
+    stop_background: CancellationToken,
+    grace: Duration,
+}
+
+/// How the relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was finished in time.
+    Drained,
+    /// The grace period was over first.
+    Cut,
+    /// A part failed.
+    Failed,
+}
+
+impl Relay {
+    /// Loads the configuration and listens.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let Mode::Offline(source) = &config.mode else {
+            return Err(StartError::Unavailable(config.mode.name()));
+        };
+        let max_connections = limits::connections(config.http.max_connections);
+        let durable = match &config.data_dir {
+            Some(path) => Some(Durable { directory: Arc::new(DataDir::open(path)?), pending: Arc::default() }),
+            None => None,
+        };
+        let tokens = secret::token_keys(&config.http, durable.as_ref().map(|durable| &*durable.directory))?;
+        let (store, writer) = Store::new(store_settings(config));
+        let mut intake = Intake::new(store.clone(), writer, durable.clone());
+        let loading = Instant::now();
+        let (location, loaded) = offline::load(config, source, &mut intake, durable.as_ref())?;
+        if location.archive.is_some() && !loaded.vouched {
+            tracing::warn!(path = %location.name(), "the archive has no manifest, so nothing vouches for it; `ff-relay pack` makes one");
+        }
+        intake.writer().set_certain(true);
+        let status = SourceStatus::default();
+        status.good(&location.name(), true, unix_now_ms());
+        tracing::info!(duration_ms = millis(loading.elapsed()), "configuration loaded; offline: nothing is sent out, SDK metrics are accepted and dropped");
+
+        let readiness = Arc::new(Readiness::new(facts(&store)));
+        let streams = StreamRegistry::new(stream_settings(&config.http));
+        let api = Arc::new(Api {
+            store: store.clone(),
+            tokens,
+            settings: ApiSettings {
+                bypass_auth: config.http.bypass_auth,
+                target_validation: config.http.target_validation,
+                mode: config.mode.name(),
+            },
+            cors: Cors::new(&config.http.cors_allowed_origins),
+            hold: Hold::default(),
+            streams: Arc::clone(&streams),
+            readiness: Arc::clone(&readiness),
+            source: status.clone(),
+            pending: durable.as_ref().map(|durable| Arc::clone(&durable.pending)),
+            counts: ApiCounts::default(),
+        });
+
+        let (stop_listening, stop_background) = (CancellationToken::new(), CancellationToken::new());
+        let mut listening = Supervisor::new(stop_listening.clone());
+        let mut background = Supervisor::new(stop_background.clone());
+        let connections = TaskTracker::new();
+        let tcp = bind_sdk(&config.http)?;
+        let sdk = local(&tcp, config.http.port)?;
+        let sdk_listener = sdk_listener(tcp, config, max_connections, &mut background, &stop_background)?;
+        let sdk_site = Site { api: Arc::clone(&api), operations_only: false };
+        listening.own("SDK port", listener::run(sdk_listener, sdk_site, connections.clone(), stop_listening.clone()));
+        let prometheus = match config.http.prometheus_port {
+            Some(port) => {
+                let tcp = bind_port(config.http.listen_address, port)?;
+                let address = local(&tcp, port)?;
+                let listener = Listener { tcp, tls: None, timeouts: timeouts(&config.http), max_connections: 256 };
+                let site = Site { api, operations_only: true };
+                listening.own("metrics port", listener::run(listener, site, connections.clone(), stop_listening.clone()));
+                Some(address)
+            }
+            None => None,
+        };
+        let inspect = Inspect {
+            store: store.clone(),
+            readiness: Arc::clone(&readiness),
+            source: status.clone(),
+            mode: config.mode.name(),
+            started_at: SystemTime::now(),
+        };
+        let grpc = start_grpc(config, inspect, &mut listening, &stop_listening).await?;
+        if let Some(durable) = durable {
+            let Durable { directory, pending } = durable;
+            let credential = offline::CREDENTIAL.to_owned();
+            background.own(
+                "data directory",
+                persister::run(directory, store.clone(), pending, credential, stop_background.clone()),
+            );
+        }
+        let addresses = Addresses { sdk, prometheus, grpc };
+        announce(config, &store, &location.name(), &addresses, max_connections);
+        if source.reload {
+            let (interval, stop) = (source.reload_interval, stop_background.clone());
+            background.own("configuration watch", file::task::run(location, intake, loaded, interval, status, stop));
+        }
+        let grace = config.shutdown_grace;
+        Ok(Relay { addresses, readiness, streams, connections, listening, stop_listening, background, stop_background, grace })
+    }
+
+    /// The SDK port.
+    #[must_use]
+    pub fn sdk_address(&self) -> SocketAddr {
+        self.addresses.sdk
+    }
+
+    /// The gRPC port, if it is on.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.addresses.grpc
+    }
+
+    /// The metrics port, if it has one of its own.
+    #[must_use]
+    pub fn prometheus_address(&self) -> Option<SocketAddr> {
+        self.addresses.prometheus
+    }
+
+    /// Serves until `shutdown` ends or a part fails, then drains.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Outcome {
+        let failed = tokio::select! {
+            () = shutdown => false,
+            what = self.listening.failed() => says_failed(&what),
+            what = self.background.failed() => says_failed(&what),
+        };
+        let drained = self.drain().await;
+        match (failed, drained) {
+            (true, _) => Outcome::Failed,
+            (false, true) => Outcome::Drained,
+            (false, false) => Outcome::Cut,
+        }
+    }
+
+    async fn drain(mut self) -> bool {
+        let started = Instant::now();
+        tracing::info!(
+            grace_ms = millis(self.grace),
+            streams = self.streams.open_count(),
+            "draining: no new connections, streams are closed"
+        );
+        self.readiness.begin_draining();
+        self.stop_listening.cancel();
+        self.streams.drain(self.grace / 2);
+        self.connections.close();
+        let connections = async {
+            self.listening.finish().await;
+            self.connections.wait().await;
+        };
+        let in_time = tokio::time::timeout(self.grace, connections).await.is_ok();
+        // What is accepted is written in any case.
+        self.stop_background.cancel();
+        let written = tokio::time::timeout(self.grace.max(Duration::from_secs(5)), self.background.finish()).await.is_ok();
+        tracing::info!(
+            duration_ms = millis(started.elapsed()),
+            in_time = in_time && written,
+            connections_cut = self.connections.len(),
+            "stopped"
+        );
+        in_time && written
+    }
+}
+
+fn says_failed(what: &str) -> bool {
+    tracing::error!(what, "a part of the relay failed; the process ends");
+    true
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings {
+        compile: CompileOptions {
+            and_rules: config.and_rules,
+            regex_bytes_per_expression: REGEX_BYTES_PER_EXPRESSION,
+            regex_bytes_per_environment: REGEX_BYTES_PER_ENVIRONMENT,
+        },
+        max_targets: config.http.max_targets,
+    }
+}
+
+fn stream_settings(http: &HttpConfig) -> StreamSettings {
+    StreamSettings {
+        max_streams: http.max_streams.unwrap_or(usize::MAX),
+        max_streams_per_environment: http.max_streams_per_environment.unwrap_or(usize::MAX),
+        max_stream_age: http.max_stream_age,
+        event_repeat: http.event_repeat,
+        write_timeout: http.write_timeout,
+    }
+}
+
+fn timeouts(http: &HttpConfig) -> Timeouts {
+    Timeouts { headers: http.header_timeout, idle: http.idle_timeout, write: http.write_timeout }
+}
+
+/// Ready once something is served and everything that is known has data.
+fn facts(store: &Store) -> Vec<Fact> {
+    let store = store.clone();
+    vec![Box::new(move || {
+        let index = store.index();
+        let missing = index.environments.values().filter(|environment| environment.snapshot().is_none()).count();
+        match (index.environments.len(), missing) {
+            (0, _) => Some("no environment is known yet".to_owned()),
+            (_, 0) => None,
+            (_, missing) => Some(format!("{missing} environments have never been synced")),
+        }
+    })]
+}
+
+fn sdk_listener(
+    tcp: TcpListener,
+    config: &Config,
+    max_connections: usize,
+    background: &mut Supervisor,
+    stop: &CancellationToken,
+) -> Result<Listener, StartError> {
+    let tls = match &config.http.tls {
+        None => None,
+        Some(files) => {
+            let certificate = Certificate::load(files)?;
+            let acceptor = certificate.acceptor(&[b"h2", b"http/1.1"])?;
+            background.own("TLS certificate watch", certificate.watch(stop.clone()));
+            Some(acceptor)
+        }
+    };
+    Ok(Listener { tcp, tls, timeouts: timeouts(&config.http), max_connections })
+}
+
+async fn start_grpc(
+    config: &Config,
+    inspect: Inspect,
+    listening: &mut Supervisor,
+    stop: &CancellationToken,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(address) = config.grpc.address else {
+        return Ok(None);
+    };
+    let tcp = bind(address).map_err(|source| StartError::Listen { port: address.port(), source })?;
+    let bound = local(&tcp, address.port())?;
+    let access = Access::new(&config.grpc);
+    if access.is_open_to_loopback() {
+        tracing::info!(
+            "gRPC: no credential is configured, so callers on this machine may inspect and nobody may do more; \
+             to make a token: head -c 32 /dev/urandom | base64 > admin-token, then GRPC_ADMIN_TOKENS_FILE=admin-token"
+        );
+    }
+    let server = GrpcServer::new(tcp, &config.grpc, Arc::clone(&access), inspect).await?;
+    listening.own("gRPC token files", access.watch(stop.clone()));
+    listening.own("gRPC port", server.run(stop.clone()));
+    Ok(Some(bound))
+}
+
+fn bind_sdk(http: &HttpConfig) -> Result<TcpListener, StartError> {
+    bind_port(http.listen_address, http.port)
+}
+
+fn bind_port(address: Option<IpAddr>, port: u16) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Listen { port, source };
+    match address {
+        Some(address) => bind(SocketAddr::new(address, port)).map_err(failed),
+        // Machines without IPv6 have only the other one.
+        None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+            .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)))
+            .map_err(failed),
+    }
+}
+
+fn local(tcp: &TcpListener, port: u16) -> Result<SocketAddr, StartError> {
+    tcp.local_addr().map_err(|source| StartError::Listen { port, source })
+}

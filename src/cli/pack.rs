@@ -1,0 +1,121 @@
+//! `ff-relay pack` and `unpack`: directory to archive and back.
+
+use std::fs;
+use std::io::{BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use serde_json::json;
+
+use super::Output;
+use crate::snapshot::archive::{self, Compression, Limits, Tree, ledger_to_json};
+use crate::snapshot::item::Digest;
+use crate::snapshot::tree::ENVIRONMENT_PREFIX;
+use crate::source::file::Location;
+use crate::source::file::load::read_once;
+
+/// Make an archive of an offline directory (or of another archive). The same
+/// content gives the same bytes.
+#[derive(Debug, Parser)]
+#[command(name = "pack", disable_version_flag = true)]
+pub struct PackArguments {
+    /// The directory.
+    dir: PathBuf,
+    /// The archive to write; its name ends in .tar.gz or .tar.zst.
+    archive: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Make an offline directory of an archive.
+#[derive(Debug, Parser)]
+#[command(name = "unpack", disable_version_flag = true)]
+pub struct UnpackArguments {
+    /// The archive.
+    archive: PathBuf,
+    /// The directory to write; it must not exist, or be empty.
+    dir: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// # Errors
+/// The directory is not usable, or the archive cannot be written.
+pub fn pack(arguments: &PackArguments) -> anyhow::Result<bool> {
+    let Some(compression) = Compression::of(&arguments.archive) else {
+        bail!("{}: an archive's name ends in .tar.gz or .tar.zst", arguments.archive.display());
+    };
+    let report = super::verify::report(&Location::of(&arguments.dir))?;
+    if let Some(first) = report.errors.first() {
+        bail!("{first}");
+    }
+    let loaded = read_once(&Location::of(&arguments.dir))?;
+    let tree = Tree { environments: loaded.environments, served: loaded.served };
+    let parent = arguments.archive.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(parent).with_context(|| format!("{}", parent.display()))?;
+    archive::write(&tree, compression, BufWriter::new(&mut file))?;
+    file.as_file().sync_all()?;
+    let bytes = fs::read(file.path())?;
+    #[cfg(unix)]
+    fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    file.persist(&arguments.archive).with_context(|| format!("{}", arguments.archive.display()))?;
+    let (name, digest) = (arguments.archive.display().to_string(), Digest::of(&bytes));
+    match arguments.output {
+        Output::Json => {
+            let ids: Vec<&str> = report.environments.iter().map(|environment| environment.id.as_str()).collect();
+            println!("{}", json!({"archive": name, "bytes": bytes.len(), "sha256": digest.to_string(), "environments": ids}));
+        }
+        Output::Text => {
+            println!("{name}: {} environments, {} bytes, SHA-256 {digest}", report.environments.len(), bytes.len());
+        }
+    }
+    Ok(true)
+}
+
+/// # Errors
+/// The archive is not usable, or the directory cannot be written.
+pub fn unpack(arguments: &UnpackArguments) -> anyhow::Result<bool> {
+    let name = arguments.archive.display().to_string();
+    let Some(compression) = Compression::of(&arguments.archive) else {
+        bail!("{name}: an archive's name ends in .tar.gz or .tar.zst");
+    };
+    if fs::read_dir(&arguments.dir).is_ok_and(|mut children| children.next().is_some()) {
+        bail!("{} is not empty; unpack into a new directory", arguments.dir.display());
+    }
+    let file = fs::File::open(&arguments.archive).with_context(|| name.clone())?;
+    let size = file.metadata()?.len();
+    let tree = archive::read(&name, size, BufReader::new(file), compression, &Limits::default())?;
+    for (id, files) in &tree.environments {
+        if id.as_str().contains('/') {
+            bail!("{name}: environment id {id:?} cannot be a directory's name");
+        }
+        let directory = arguments.dir.join(format!("{ENVIRONMENT_PREFIX}{id}"));
+        fs::create_dir_all(&directory).with_context(|| format!("{}", directory.display()))?;
+        for (part, source) in files {
+            write(&directory.join(part.file_name()), &source.bytes)?;
+        }
+    }
+    // Served versions travel with the content, so that they go on rising.
+    if let Some(ledger) = ledger_to_json(&tree.served)? {
+        write(&arguments.dir.join(archive::LEDGER_FILE), ledger.as_bytes())?;
+    }
+    let shown = arguments.dir.display().to_string();
+    match arguments.output {
+        Output::Json => {
+            let ids: Vec<String> = tree.environments.keys().map(ToString::to_string).collect();
+            println!("{}", json!({"directory": shown, "environments": ids, "vouched": tree.manifest.is_some()}));
+        }
+        Output::Text => println!("{shown}: {} environments", tree.environments.len()),
+    }
+    Ok(true)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut file = fs::File::create(path).with_context(|| format!("{}", path.display()))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! Which features exist: the one place that changes when one is built.
+
+use super::super::option_spec::Status;
+
+/// Flags, keys and targets from Harness.
+pub(super) const HARNESS: Status = Status::NotYet("fetching configuration from Harness");
+
+/// Following another relay.
+pub(super) const PEERS: Status = Status::NotYet("following another relay");
+
+/// Anything with Redis.
+pub(super) const REDIS: Status = Status::NotYet("sharing configuration through Redis");
+
+/// Writing an offline directory from an online source.
+pub(super) const GENERATE: Status =
+    Status::NotYet("writing an offline directory from an online source");

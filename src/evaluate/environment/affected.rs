@@ -1,0 +1,111 @@
+//! Which flags a change can touch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::CompiledEnvironment;
+use crate::evaluate::slots::{Kind, Slot, at};
+
+impl CompiledEnvironment {
+    /// The identifiers, sorted, of every flag whose answer can change when these flags and
+    /// segments change, are created or are deleted.
+    ///
+    /// Those are the flags themselves (named here or not), the flags that use one of the segments,
+    /// directly or through segments, and the flags that have any of these as a prerequisite,
+    /// directly or through flags. An identifier that no longer exists, or does not yet, counts
+    /// with those who refer to it.
+    #[must_use]
+    pub fn affected_flags(&self, changed_flags: &[&str], changed_segments: &[&str]) -> Vec<Arc<str>> {
+        let mut users = Users::of(self);
+        for segment in changed_segments {
+            users.reach_segment(self.slots.find(Kind::Segment, segment));
+        }
+        users.spread_segments();
+        for flag in changed_flags {
+            users.reach_flag(self.slots.find(Kind::Flag, flag));
+        }
+        users.spread_flags();
+
+        let mut affected: BTreeSet<Arc<str>> = changed_flags.iter().map(|&flag| Arc::from(flag)).collect();
+        let reached = users.flag_reached.iter().zip(&self.flags).filter(|(reached, _)| **reached);
+        affected.extend(reached.filter_map(|(_, flag)| Some(Arc::clone(&flag.as_ref()?.origin.identifier))));
+        affected.into_iter().collect()
+    }
+}
+
+/// Who refers to whom, backwards, and who was reached so far.
+struct Users {
+    flags_of_flag: Vec<Vec<Slot>>,
+    flags_of_segment: Vec<Vec<Slot>>,
+    segments_of_segment: Vec<Vec<Slot>>,
+    flag_reached: Vec<bool>,
+    segment_reached: Vec<bool>,
+    flags_to_do: Vec<Slot>,
+    segments_to_do: Vec<Slot>,
+}
+
+impl Users {
+    fn of(environment: &CompiledEnvironment) -> Self {
+        let (flags, segments) = (environment.flags.len(), environment.segments.len());
+        let mut users = Self {
+            flags_of_flag: vec![Vec::new(); flags],
+            flags_of_segment: vec![Vec::new(); segments],
+            segments_of_segment: vec![Vec::new(); segments],
+            flag_reached: vec![false; flags],
+            segment_reached: vec![false; segments],
+            flags_to_do: Vec::new(),
+            segments_to_do: Vec::new(),
+        };
+        for origin in environment.flags().map(|flag| &flag.origin) {
+            note(&mut users.flags_of_flag, &origin.uses.flags, origin.slot);
+            note(&mut users.flags_of_segment, &origin.uses.segments, origin.slot);
+        }
+        for origin in environment.segments().map(|segment| &segment.origin) {
+            note(&mut users.segments_of_segment, &origin.uses.segments, origin.slot);
+        }
+        users
+    }
+
+    fn reach_flag(&mut self, slot: Option<Slot>) {
+        reach(&mut self.flag_reached, &mut self.flags_to_do, slot);
+    }
+
+    fn reach_segment(&mut self, slot: Option<Slot>) {
+        reach(&mut self.segment_reached, &mut self.segments_to_do, slot);
+    }
+
+    fn spread_segments(&mut self) {
+        while let Some(segment) = self.segments_to_do.pop() {
+            for &user in self.segments_of_segment.get(at(segment)).into_iter().flatten() {
+                reach(&mut self.segment_reached, &mut self.segments_to_do, Some(user));
+            }
+            for &user in self.flags_of_segment.get(at(segment)).into_iter().flatten() {
+                reach(&mut self.flag_reached, &mut self.flags_to_do, Some(user));
+            }
+        }
+    }
+
+    fn spread_flags(&mut self) {
+        while let Some(flag) = self.flags_to_do.pop() {
+            for &user in self.flags_of_flag.get(at(flag)).into_iter().flatten() {
+                reach(&mut self.flag_reached, &mut self.flags_to_do, Some(user));
+            }
+        }
+    }
+}
+
+fn note(users: &mut [Vec<Slot>], used: &[Slot], user: Slot) {
+    for &slot in used {
+        if let Some(list) = users.get_mut(at(slot)) {
+            list.push(user);
+        }
+    }
+}
+
+fn reach(reached: &mut [bool], to_do: &mut Vec<Slot>, slot: Option<Slot>) {
+    let Some(slot) = slot else { return };
+    if let Some(reached) = reached.get_mut(at(slot)).filter(|reached| !**reached) {
+        *reached = true;
+        to_do.push(slot);
+    }
+}

@@ -1,0 +1,105 @@
+//! Step 1: prerequisites, checked with an explicit stack, for chains may be long.
+
+use super::Walk;
+use crate::evaluate::compiled::CompiledFlag;
+use crate::evaluate::explanation::PrerequisiteOutcome;
+use crate::evaluate::slots::{Slot, at};
+use crate::evaluate::trace::{Silent, Trace};
+
+/// Whether a flag's prerequisites are met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    Unknown,
+    Checking,
+    Yes,
+    No,
+}
+
+/// What follows from one prerequisite of a list.
+enum Next<'a> {
+    /// The list goes on.
+    GoOn,
+    /// Missing or not evaluable: the list counts as met.
+    ListMet,
+    /// Not met, and so is every list that is being checked.
+    NotMet,
+    /// Met itself; its own prerequisites come next.
+    Descend(&'a CompiledFlag),
+}
+
+impl<'a> Walk<'a> {
+    /// Whether a flag's prerequisites are met.
+    ///
+    /// One that is not met makes all flags on the path not met, since each is a prerequisite of
+    /// the one before. So does coming back to a flag on the path; a walk that started from any
+    /// of them would come back too, which is why the results can be kept.
+    pub(super) fn prerequisites_met<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> bool {
+        match self.met_so_far(flag.origin.slot) {
+            Met::Yes => return true,
+            Met::No => return false,
+            Met::Unknown | Met::Checking => {}
+        }
+        let mut path = std::mem::take(&mut self.path);
+        path.push((flag, 0));
+        self.set_met(flag, Met::Checking);
+        while let Some((current, next)) = path.last_mut() {
+            let current = *current;
+            let place = *next;
+            *next += 1;
+            match self.prerequisite(current, place, trace) {
+                Next::GoOn => {}
+                Next::ListMet => {
+                    self.set_met(current, Met::Yes);
+                    path.pop();
+                }
+                Next::Descend(flag) => {
+                    self.set_met(flag, Met::Checking);
+                    path.push((flag, 0));
+                }
+                Next::NotMet => {
+                    for (flag, _) in path.drain(..) {
+                        self.set_met(flag, Met::No);
+                    }
+                }
+            }
+        }
+        self.path = path;
+        self.met_so_far(flag.origin.slot) == Met::Yes
+    }
+
+    fn prerequisite<T: Trace>(&mut self, of: &'a CompiledFlag, place: usize, trace: &mut T) -> Next<'a> {
+        let Some(prerequisite) = of.prerequisites.get(place) else { return Next::ListMet };
+        let Some(flag) = self.environment.flag(prerequisite.flag) else {
+            trace.prerequisite(of, prerequisite, None, PrerequisiteOutcome::Unknown);
+            return Next::ListMet;
+        };
+        let served = self.serve(flag, &mut Silent);
+        let Some(variation) = flag.variation(served) else {
+            trace.prerequisite(of, prerequisite, None, PrerequisiteOutcome::NotEvaluated);
+            return Next::ListMet;
+        };
+        let (outcome, next) = if prerequisite.variations.contains(&variation.identifier, variation.hash) {
+            match self.met_so_far(flag.origin.slot) {
+                Met::Yes => (PrerequisiteOutcome::Met, Next::GoOn),
+                Met::No => (PrerequisiteOutcome::OwnNotMet, Next::NotMet),
+                Met::Checking => (PrerequisiteOutcome::Circle, Next::NotMet),
+                Met::Unknown if flag.prerequisites.is_empty() => (PrerequisiteOutcome::Met, Next::GoOn),
+                Met::Unknown => (PrerequisiteOutcome::Met, Next::Descend(flag)),
+            }
+        } else {
+            (PrerequisiteOutcome::OtherVariation, Next::NotMet)
+        };
+        trace.prerequisite(of, prerequisite, Some(&variation.identifier), outcome);
+        next
+    }
+
+    fn met_so_far(&self, slot: Slot) -> Met {
+        self.met.get(at(slot)).copied().unwrap_or(Met::Unknown)
+    }
+
+    fn set_met(&mut self, flag: &CompiledFlag, met: Met) {
+        if let Some(place) = self.met.get_mut(at(flag.origin.slot)) {
+            *place = met;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `ffrelay.inspect.v1.InspectService`
+
+use std::time::SystemTime;
+
+use prost_types::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::page::Page;
+use super::proto::inspect as proto;
+use super::proto::inspect::inspect_service_server::InspectService;
+use super::status::{About, status};
+use crate::fault::Fault;
+use crate::lifecycle::readiness::Readiness;
+use crate::store::Store;
+use crate::store::environment::Environment;
+use crate::store::source_status::{SourceState, SourceStatus};
+
+/// What the service reads.
+#[derive(Debug)]
+pub struct Inspect {
+    pub store: Store,
+    pub readiness: std::sync::Arc<Readiness>,
+    pub source: SourceStatus,
+    pub mode: &'static str,
+    pub started_at: SystemTime,
+}
+
+#[tonic::async_trait]
+impl InspectService for Inspect {
+    async fn get_server_info(
+        &self,
+        _request: Request<proto::GetServerInfoRequest>,
+    ) -> Result<Response<proto::GetServerInfoResponse>, Status> {
+        let index = self.store.index();
+        let reasons = self.readiness.reasons();
+        let source = self.source.state();
+        Ok(Response::new(proto::GetServerInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: self.mode.to_owned(),
+            started_at: Some(self.started_at.into()),
+            environment_count: u32::try_from(index.environments.len()).unwrap_or(u32::MAX),
+            stream_count: index.environments.values().map(|environment| environment.stream_count() as u64).sum(),
+            ready: reasons.is_empty(),
+            not_ready_reasons: reasons,
+            source_name: source.name.clone(),
+            source_error: source.error.clone(),
+        }))
+    }
+
+    async fn list_environments(
+        &self,
+        request: Request<proto::ListEnvironmentsRequest>,
+    ) -> Result<Response<proto::ListEnvironmentsResponse>, Status> {
+        let request = request.into_inner();
+        let page = Page::parse(request.page_size, &request.page_token)?;
+        let index = self.store.index();
+        let (environments, next_page_token) = page.cut(index.sorted().into_iter(), |environment| environment.id.as_str());
+        let source = self.source.state();
+        let environments = environments.into_iter().map(|environment| describe(environment, &source)).collect();
+        Ok(Response::new(proto::ListEnvironmentsResponse { environments, next_page_token }))
+    }
+
+    async fn get_environment(
+        &self,
+        request: Request<proto::GetEnvironmentRequest>,
+    ) -> Result<Response<proto::GetEnvironmentResponse>, Status> {
+        let id = request.into_inner().environment_id;
+        if id.is_empty() {
+            let message = "environment_id is empty; ListEnvironments gives the ids";
+            return Err(status(Fault::InvalidField, message, About::Field("environment_id")));
+        }
+        let index = self.store.index();
+        let Some(environment) = index.environment(&id) else {
+            let message = format!("environment '{id}' is not served here; ListEnvironments gives the ids");
+            return Err(status(Fault::EnvironmentNotFound, &message, About::Resource { kind: "environment", name: &id }));
+        };
+        let environment = Some(describe(environment, &self.source.state()));
+        Ok(Response::new(proto::GetEnvironmentResponse { environment }))
+    }
+}
+
+fn describe(environment: &Environment, source: &SourceState) -> proto::Environment {
+    let snapshot = environment.snapshot();
+    let counted = snapshot.as_deref();
+    let count = |n: Option<usize>| n.unwrap_or(0) as u64;
+    let state = match (counted, &source.error) {
+        (None, _) => proto::SyncState::NeverSynced,
+        (Some(_), Some(_)) => proto::SyncState::Stale,
+        (Some(_), None) => proto::SyncState::Synced,
+    };
+    proto::Environment {
+        id: environment.id.to_string(),
+        revision: counted.map(|snapshot| proto::Revision {
+            epoch: snapshot.revision.epoch.to_string(),
+            sequence: snapshot.revision.sequence,
+            digest: snapshot.revision.digest.0.to_vec(),
+        }),
+        counts: Some(proto::Counts {
+            flags: count(counted.map(|snapshot| snapshot.flags.len())),
+            segments: count(counted.map(|snapshot| snapshot.segments.len())),
+            configured_targets: count(counted.map(|snapshot| snapshot.targets.len())),
+            stored_targets: environment.targets.count(),
+            key_hashes: count(counted.map(|snapshot| snapshot.content.key_hashes.len())),
+            streams: environment.stream_count() as u64,
+        }),
+        sync_state: state.into(),
+        last_synced_at: source.loaded_at_unix_ms.map(|ms| Timestamp {
+            seconds: ms.div_euclid(1000),
+            nanos: i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap_or(0),
+        }),
+        last_changed_at: counted.map(|snapshot| Timestamp { seconds: snapshot.changed_at, nanos: 0 }),
+        source: proto::Source::File.into(),
+    }
+}

@@ -1,0 +1,83 @@
+//! What the handlers of the SDK port share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::cors::Cors;
+use super::hold::Hold;
+use super::stream::registry::StreamRegistry;
+use super::token::TokenKeys;
+use crate::lifecycle::readiness::Readiness;
+use crate::store::Store;
+use crate::store::durable::persister::Pending;
+use crate::store::source_status::SourceStatus;
+use crate::telemetry::requests::{FixedHistogram, RequestCounts, RouteLabel};
+
+/// Rules of the SDK port.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    pub bypass_auth: bool,
+    pub target_validation: bool,
+    /// The mode as health shows it.
+    pub mode: &'static str,
+}
+
+/// The SDK API: one for all connections.
+#[derive(Debug)]
+pub struct Api {
+    pub store: Store,
+    pub tokens: TokenKeys,
+    pub settings: ApiSettings,
+    pub cors: Cors,
+    pub hold: Hold,
+    pub streams: Arc<StreamRegistry>,
+    pub readiness: Arc<Readiness>,
+    pub source: SourceStatus,
+    /// `None` without `data-dir`.
+    pub pending: Option<Arc<Pending>>,
+    pub counts: ApiCounts,
+}
+
+/// Counts that belong to no environment.
+#[derive(Debug)]
+pub struct ApiCounts {
+    /// Requests that name no known environment.
+    pub requests: RequestCounts,
+    pub durations: [FixedHistogram<12>; RouteLabel::ALL.len()],
+    pub body_bytes: FixedHistogram<8>,
+    pub unevaluable_flags: AtomicU64,
+    pub metrics_dropped: AtomicU64,
+    pub connections: AtomicU64,
+}
+
+impl Default for ApiCounts {
+    fn default() -> Self {
+        let seconds = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+        let bytes = [0.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 3.2e7];
+        ApiCounts {
+            requests: RequestCounts::default(),
+            durations: std::array::from_fn(|_| FixedHistogram::new(seconds)),
+            body_bytes: FixedHistogram::new(bytes),
+            unevaluable_flags: AtomicU64::new(0),
+            metrics_dropped: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Now, in Unix seconds.
+#[must_use]
+pub fn unix_now_s() -> i64 {
+    i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Now, in Unix milliseconds.
+#[must_use]
+pub fn unix_now_ms() -> i64 {
+    i64::try_from(since_epoch().as_millis()).unwrap_or(i64::MAX)
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,194 @@
+//! `POST /client/auth`: an SDK key for a token.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use hyper::body::Incoming;
+use regex::Regex;
+
+use super::answer::{self, Answer, Refusal};
+use super::api::{Api, unix_now_s};
+use super::authorize::not_synced;
+use super::hold::Look;
+use super::request_body;
+use crate::fault::Fault;
+use crate::model::Target;
+use crate::model::json::Json;
+use crate::snapshot::Snapshot;
+use crate::snapshot::content::KeyHash;
+use crate::snapshot::item::Digest;
+use crate::store::Index;
+use crate::store::environment::Environment;
+use crate::store::targets::{MAX_TARGET_BYTES, StoredTarget};
+
+/// What an SDK sends.
+#[derive(Debug)]
+struct Credentials {
+    key_hash: KeyHash,
+    target: Option<StoredTarget>,
+}
+
+impl Api {
+    /// Answers `{"authToken":"…"}` and nothing more: Android refuses other
+    /// fields.
+    ///
+    /// # Errors
+    /// A bad body, an unknown key, or an environment that is not synced.
+    pub async fn authenticate(&self, headers: &HeaderMap, body: &mut Incoming) -> Result<(Arc<Environment>, Answer), Refusal> {
+        let body = request_body::read(headers, body).await?;
+        let credentials = read(&body, self.settings.target_validation)?;
+        let look = |index: &Index, certain: bool| look(index, certain, &credentials.key_hash);
+        let (environment, snapshot) = match self.hold.until(&self.store, look).await {
+            Some(Ok(found)) => found,
+            Some(Err(_)) => return Err(Refusal::new(Fault::CredentialsInvalid, "this API key is not known here")),
+            None => return Err(not_synced()),
+        };
+        let json = credentials.target.as_ref().map(|stored| stored.json.clone());
+        if let Some(stored) = credentials.target.filter(|stored| !stored.target.identifier.is_empty()) {
+            environment.targets.put(stored);
+        }
+        let token = self.tokens.issue(&snapshot, &credentials.key_hash, json.as_deref(), unix_now_s());
+        let answer = answer::json(StatusCode::OK, Bytes::from(format!("{{\"authToken\":\"{token}\"}}\n")));
+        Ok((environment, answer))
+    }
+}
+
+fn look(index: &Index, certain: bool, key: &KeyHash) -> Look<(Arc<Environment>, Arc<Snapshot>)> {
+    match index.environment_of_key(key) {
+        Some(environment) => match environment.snapshot().clone() {
+            Some(snapshot) => Look::Found((Arc::clone(environment), snapshot)),
+            None => Look::Unknown,
+        },
+        None if certain => Look::Absent,
+        None => Look::Unknown,
+    }
+}
+
+fn bad(message: impl Into<String>) -> Refusal {
+    Refusal::new(Fault::InvalidField, message)
+}
+
+fn read(body: &[u8], validate: bool) -> Result<Credentials, Refusal> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(bad("the request body is empty; send {\"apiKey\":\"…\"}"));
+    }
+    let text = std::str::from_utf8(body).map_err(|_| bad("the request body is not UTF-8"))?;
+    let json = Json::parse(text).map_err(|error| bad(format!("the request body is not JSON: {error}")))?;
+    if !matches!(json, Json::Object(_)) {
+        return Err(bad("the request body must be a JSON object"));
+    }
+    let key = match member(&json, "apiKey") {
+        Some(Json::String(key)) if !key.is_empty() => key,
+        Some(Json::String(_) | Json::Null) | None => return Err(bad("apiKey is missing or empty")),
+        Some(_) => return Err(bad("apiKey must be a string")),
+    };
+    let target = match member(&json, "target") {
+        None | Some(Json::Null) => None,
+        Some(target @ Json::Object(_)) => Some(read_target(target, validate)?),
+        Some(_) => return Err(bad("target must be an object")),
+    };
+    Ok(Credentials { key_hash: Digest::of(key.as_bytes()), target })
+}
+
+/// A member by its name in any case; of several the last.
+fn member<'a, 'b>(json: &'b Json<'a>, name: &str) -> Option<&'b Json<'a>> {
+    match json {
+        Json::Object(members) => members.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v),
+        _ => None,
+    }
+}
+
+fn read_target(json: &Json<'_>, validate: bool) -> Result<StoredTarget, Refusal> {
+    let text = |name: &str| match member(json, name) {
+        None | Some(Json::Null) => Ok(String::new()),
+        Some(Json::String(text)) => Ok(text.to_string()),
+        Some(_) => Err(bad(format!("target.{name} must be a string"))),
+    };
+    let identifier = text("identifier")?;
+    let name = Some(text("name")?).filter(|name| !name.is_empty()).unwrap_or_else(|| identifier.clone());
+    if validate {
+        check_identifier(&identifier)?;
+        check_name(&name)?;
+    }
+    let mut plain = vec![
+        ("identifier".into(), Json::String(identifier.into())),
+        ("name".into(), Json::String(name.into())),
+    ];
+    match member(json, "anonymous") {
+        None | Some(Json::Null) => {}
+        Some(Json::Bool(anonymous)) => plain.push(("anonymous".into(), Json::Bool(*anonymous))),
+        Some(_) => return Err(bad("target.anonymous must be true or false")),
+    }
+    match member(json, "attributes") {
+        None | Some(Json::Null) => {}
+        Some(attributes @ Json::Object(_)) => plain.push(("attributes".into(), attributes.clone())),
+        Some(_) => return Err(bad("target.attributes must be an object")),
+    }
+    let json = Json::Object(plain).compact();
+    if json.len() > MAX_TARGET_BYTES {
+        return Err(bad(format!("the target is larger than {MAX_TARGET_BYTES} bytes")));
+    }
+    let target: Target = serde_json::from_str(&json).map_err(|error| bad(format!("the target cannot be read: {error}")))?;
+    Ok(StoredTarget { target, json: json.into() })
+}
+
+fn check_identifier(identifier: &str) -> Result<(), Refusal> {
+    let good = identifier.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'@' | b'_' | b'-'));
+    if good {
+        return Ok(());
+    }
+    Err(bad("target.identifier may hold only letters, digits and . @ _ - (target-validation=off turns this off)"))
+}
+
+/// Letters of every script, digits, and `. @ _ -` with blanks.
+static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{L}0-9 .@_-]*$").ok());
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if NAME.as_ref().is_none_or(|pattern| pattern.is_match(name)) {
+        return Ok(());
+    }
+    Err(bad("target.name may hold only letters, digits, blanks and . @ _ - (target-validation=off turns this off)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_sdks_send() {
+        for body in [
+            r#"{"apiKey":"k"}"#,
+            r#"{"APIKEY":"k","target":null}"#,
+            r#"{"apikey":"k","Target":{"Identifier":"a","ATTRIBUTES":{"x":1.50}}}"#,
+            r#"{"apiKey":"k","target":{"identifier":""}}"#,
+        ] {
+            let read = read(body.as_bytes(), true).unwrap();
+            assert_eq!(read.key_hash, Digest::of(b"k"), "{body}");
+        }
+        let with_target = read(br#"{"apiKey":"k","target":{"identifier":"a","attributes":{"x":1.50}}}"#, true).unwrap();
+        assert_eq!(&*with_target.target.unwrap().json, r#"{"identifier":"a","name":"a","attributes":{"x":1.50}}"#);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_take() {
+        let long = format!(r#"{{"apiKey":"k","target":{{"identifier":"a","attributes":{{"x":"{}"}}}}}}"#, "y".repeat(300_000));
+        for (body, says) in [
+            ("", "empty"),
+            ("{", "not JSON"),
+            ("[]", "object"),
+            ("{}", "apiKey is missing"),
+            (r#"{"apiKey":5}"#, "must be a string"),
+            (r#"{"apiKey":null}"#, "missing"),
+            (r#"{"apiKey":"k","target":{"identifier":"a b"}}"#, "target.identifier"),
+            (r#"{"apiKey":"k","target":{"identifier":"a","name":"<b>"}}"#, "target.name"),
+            (r#"{"apiKey":"k","target":[]}"#, "target must be"),
+            (&long, "larger than"),
+        ] {
+            let refusal = read(body.as_bytes(), true).unwrap_err();
+            assert!(refusal.message.contains(says), "{body:.60}: {}", refusal.message);
+            assert_eq!(refusal.fault, Fault::InvalidField);
+        }
+        assert!(read(r#"{"apiKey":"k","target":{"identifier":"a b","name":"Žofie 你好"}}"#.as_bytes(), false).is_ok());
+    }
+}

@@ -1,0 +1,120 @@
+//! `POST /metrics/{env}`: SDK usage comes in. Offline it is read, so that
+//! bad bodies are told so, and dropped.
+
+use std::io::{self, Read};
+use std::sync::atomic::Ordering;
+
+use bytes::{Buf as _, Bytes};
+use http::{HeaderMap, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+
+use super::answer::{self, Answer, Refusal};
+use super::api::Api;
+use super::request_body::{Encoding, next_piece};
+use crate::fault::Fault;
+use crate::usage::parse::{Dropped, read};
+
+/// Counted as sent and as inflated. Larger ones get 400: Node repeats a 413
+/// for ever.
+pub const MAX_METRICS_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Bodies up to this size are read in place; larger ones on a thread of
+/// their own, piece by piece.
+const READ_IN_PLACE_BYTES: usize = 64 * 1024;
+
+/// Pieces between the network and the reading thread.
+const PIECES_AHEAD: usize = 4;
+
+impl Api {
+    /// Takes usage; the answer is `null` whatever happens behind it.
+    ///
+    /// # Errors
+    /// An empty body, bad JSON, or more than the limit.
+    pub async fn take_metrics(&self, headers: &HeaderMap, mut body: Incoming) -> Result<Answer, Refusal> {
+        let encoding = Encoding::of(headers)?;
+        let mut start = Vec::new();
+        let mut ended = false;
+        while start.len() <= READ_IN_PLACE_BYTES && !ended {
+            match next_piece(&mut body).await? {
+                Some(piece) => start.extend_from_slice(&piece),
+                None => ended = true,
+            }
+        }
+        if ended && start.iter().all(u8::is_ascii_whitespace) {
+            return Err(bad("the request body is empty; send {\"metricsData\":[…],\"targetData\":[…]}"));
+        }
+        let rows = if ended {
+            read_all(encoding, start.as_slice())?
+        } else {
+            read_on_thread(encoding, start, body).await?
+        };
+        self.counts.metrics_dropped.fetch_add(rows.metrics, Ordering::Relaxed);
+        Ok(answer::json(StatusCode::OK, Bytes::from_static(b"null\n")))
+    }
+}
+
+fn bad(message: impl Into<String>) -> Refusal {
+    Refusal::new(Fault::InvalidField, message)
+}
+
+fn read_all(encoding: Encoding, packed: impl Read + Send) -> Result<Dropped, Refusal> {
+    let packed = Limited { inner: packed, left: MAX_METRICS_BYTES };
+    let mut dropped = Dropped::default();
+    let body = Limited { inner: encoding.reader(packed), left: MAX_METRICS_BYTES };
+    read(io::BufReader::new(body), &mut dropped).map_err(|error| bad(format!("the metrics cannot be read: {error}")))?;
+    Ok(dropped)
+}
+
+async fn read_on_thread(encoding: Encoding, start: Vec<u8>, mut body: Incoming) -> Result<Dropped, Refusal> {
+    let (pieces, ahead) = mpsc::channel::<Bytes>(PIECES_AHEAD);
+    let reader = tokio::task::spawn_blocking(move || {
+        let rest = Pieces { ahead, current: Bytes::new() };
+        read_all(encoding, Read::chain(start.as_slice(), rest))
+    });
+    // A body that breaks off must not look like one that ended: the sender
+    // is dropped only after `?` has returned, and the result with it.
+    while let Some(piece) = next_piece(&mut body).await? {
+        if pieces.send(piece).await.is_err() {
+            // The reader has found a fault and says which.
+            break;
+        }
+    }
+    drop(pieces);
+    reader.await.map_err(|_| Refusal::new(Fault::Internal, "the metrics could not be read; try again"))?
+}
+
+/// Fails when more comes than may.
+struct Limited<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let limit = || io::Error::other(format!("the body is larger than {MAX_METRICS_BYTES} bytes; send less at once"));
+        self.left = self.left.checked_sub(count as u64).ok_or_else(limit)?;
+        Ok(count)
+    }
+}
+
+/// What comes from the network, as a reader.
+struct Pieces {
+    ahead: mpsc::Receiver<Bytes>,
+    current: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.ahead.blocking_recv() {
+                Some(piece) => self.current = piece,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.current.len());
+        self.current.split_to(count).copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
+        Ok(count)
+    }
+}

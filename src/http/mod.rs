@@ -1,0 +1,21 @@
+//! The SDK port: the Harness-compatible HTTP and SSE API (`http-api.md`).
+
+pub mod answer;
+pub mod api;
+pub mod authenticate;
+pub mod authorize;
+pub mod configuration;
+pub mod connection;
+pub mod cors;
+pub mod evaluations;
+pub mod hold;
+pub mod io;
+pub mod listener;
+pub mod metrics;
+pub mod operations;
+pub mod request_body;
+pub mod route;
+pub mod service;
+pub mod stream;
+pub mod tls;
+pub mod token;

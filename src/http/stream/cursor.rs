@@ -1,0 +1,147 @@
+//! A stream's place in the change log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::pace::Pace;
+use super::replay::Replay;
+use crate::snapshot::Snapshot;
+use crate::snapshot::content::KeyHash;
+use crate::snapshot::log::{ChangeLog, LogPosition, Message};
+use crate::store::environment::{Environment, Signal};
+
+/// Replayed events of one stream are at least this far apart.
+const REPLAY_STEP: Duration = Duration::from_millis(50);
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Next {
+    Send(Message),
+    /// Nothing before this time, or before the environment changes.
+    WaitUntil(Option<Instant>),
+    /// The key was revoked, or the environment is gone.
+    Closed(&'static str),
+}
+
+/// Constant memory, however much changes and however slowly it is read.
+#[derive(Debug)]
+pub struct Cursor {
+    environment: Arc<Environment>,
+    signal: watch::Receiver<Signal>,
+    /// The stream ends when one of these is revoked.
+    keys: Box<[KeyHash]>,
+    client_side: bool,
+    live: LogPosition,
+    replay: Replay,
+    /// When the next replayed event may go.
+    replay_at: Instant,
+    pace: Arc<Pace>,
+    repeat: Option<Repeat>,
+}
+
+/// Says everything a second time, some while later: another relay that was
+/// asked after the first event may have been behind.
+#[derive(Debug)]
+struct Repeat {
+    after: Duration,
+    at: LogPosition,
+}
+
+/// How a cursor begins.
+#[derive(Debug)]
+pub struct Start {
+    pub environment: Arc<Environment>,
+    pub keys: Box<[KeyHash]>,
+    pub client_side: bool,
+    pub replay: Replay,
+    pub replay_delay: Duration,
+    pub pace: Arc<Pace>,
+    pub repeat_after: Option<Duration>,
+}
+
+impl Cursor {
+    /// Begins behind everything that `snapshot` holds.
+    #[must_use]
+    pub fn new(start: Start, snapshot: &Snapshot) -> Self {
+        let live = log_of(snapshot, start.client_side).end();
+        Cursor {
+            signal: start.environment.subscribe(),
+            environment: start.environment,
+            keys: start.keys,
+            client_side: start.client_side,
+            live,
+            replay: start.replay,
+            replay_at: Instant::now() + start.replay_delay,
+            pace: start.pace,
+            repeat: start.repeat_after.map(|after| Repeat { after, at: live }),
+        }
+    }
+
+    /// Looks at the current snapshot. What changed now goes before what may
+    /// have been missed.
+    pub fn next(&mut self, now: Instant) -> Next {
+        if *self.signal.borrow_and_update() == Signal::Removed {
+            return Next::Closed("its environment was removed");
+        }
+        let snapshot = self.environment.snapshot();
+        let Some(snapshot) = snapshot.as_ref() else {
+            return Next::WaitUntil(None);
+        };
+        if !self.keys.iter().all(|key| snapshot.has_key(key)) {
+            return Next::Closed("its key was revoked");
+        }
+        let log = log_of(snapshot, self.client_side);
+        if let Some(entry) = log.next(self.live) {
+            self.live = entry.position;
+            return Next::Send(entry.message.clone());
+        }
+        let mut wait = None;
+        if !self.replay.is_done() {
+            if self.replay_at > now {
+                wait = Some(self.replay_at);
+            } else if let Some(message) = self.replay.take(snapshot) {
+                self.replay_at = self.pace.turn(now).max(now + REPLAY_STEP);
+                return Next::Send(message);
+            }
+        }
+        if let Some(repeat) = &mut self.repeat
+            && let Some(entry) = log.next(repeat.at)
+        {
+            let due = Instant::from_std(entry.made_at) + repeat.after;
+            if due <= now {
+                repeat.at = entry.position;
+                return Next::Send(entry.message.clone());
+            }
+            wait = Some(wait.map_or(due, |wait| wait.min(due)));
+        }
+        Next::WaitUntil(wait)
+    }
+
+    /// The sequence that the stream was sent in full; `None` while a replay
+    /// is under way.
+    #[must_use]
+    pub fn sent_in_full(&self) -> Option<u64> {
+        if !self.replay.is_done() {
+            return None;
+        }
+        let snapshot = self.environment.snapshot();
+        let snapshot = snapshot.as_ref()?;
+        match log_of(snapshot, self.client_side).next(self.live) {
+            None => Some(snapshot.revision.sequence),
+            Some(_) => Some(self.live.sequence.saturating_sub(1)),
+        }
+    }
+
+    /// Ends when the environment changed since the last [`Self::next`].
+    pub async fn changed(&mut self) {
+        // The sender lives in the environment, which this cursor holds.
+        let _ = self.signal.changed().await;
+    }
+}
+
+fn log_of(snapshot: &Snapshot, client_side: bool) -> &ChangeLog {
+    if client_side { &snapshot.client_log } else { &snapshot.log }
+}

@@ -1,0 +1,131 @@
+//! One stream from open to end: its cursor, its heartbeat, its age, and what
+//! is remembered of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng as _;
+use tokio::time::Instant;
+
+use super::body::HEARTBEAT;
+use super::cursor::{Cursor, Next};
+use super::memory::{Settled, Standing};
+use super::registry::{OpenPlace, StreamRegistry};
+use crate::snapshot::Epoch;
+use crate::snapshot::log::Message;
+
+/// A little less than the 15 s that SDKs expect at most.
+const HEARTBEAT_EVERY: Duration = Duration::from_millis(14_000);
+
+/// Yields what a stream has to write, when it has to be written.
+#[derive(Debug)]
+pub struct Feed {
+    cursor: Cursor,
+    heartbeat_at: Instant,
+    ends_at: Option<Instant>,
+    identity: Option<Identity>,
+    registry: Arc<StreamRegistry>,
+    heartbeat: Message,
+    /// Counts this stream for as long as it lives.
+    _place: OpenPlace,
+}
+
+/// By what the stream is remembered.
+#[derive(Debug)]
+struct Identity {
+    jti: Box<str>,
+    epoch: Epoch,
+    settled: Settled,
+    ended_well: bool,
+}
+
+impl Feed {
+    /// `jti` names the token; `known` is what its SDK had before.
+    #[must_use]
+    pub fn new(
+        cursor: Cursor,
+        place: OpenPlace,
+        registry: Arc<StreamRegistry>,
+        jti: Option<(Box<str>, Epoch)>,
+        known: Option<u64>,
+    ) -> Self {
+        let now = Instant::now();
+        let mut rng = rand::rng();
+        let age = registry.settings.max_stream_age.map(|age| age.mul_f64(rng.random_range(0.9..1.1)));
+        let identity =
+            jti.map(|(jti, epoch)| Identity { jti, epoch, settled: Settled::new(known), ended_well: false });
+        Feed {
+            cursor,
+            // So that the streams of one moment do not beat together.
+            heartbeat_at: now + HEARTBEAT_EVERY.mul_f64(rng.random_range(0.5..1.0)),
+            ends_at: age.map(|age| now + age),
+            identity,
+            heartbeat: registry.heartbeat.clone(),
+            registry,
+            _place: place,
+        }
+    }
+
+    /// The next message to write; `None` when the stream ends on our side.
+    /// May be dropped before it is ready without losing anything.
+    pub async fn next(&mut self) -> Option<Message> {
+        loop {
+            let now = Instant::now();
+            if now >= self.heartbeat_at {
+                self.heartbeat_at = now + HEARTBEAT_EVERY;
+                self.note_standing(now);
+                return Some(self.heartbeat.clone());
+            }
+            if self.ends_at.is_some_and(|end| now >= end) {
+                return None;
+            }
+            let wait = match self.cursor.next(now) {
+                Next::Send(message) => {
+                    self.registry.count_event();
+                    return Some(message);
+                }
+                Next::Closed(reason) => {
+                    tracing::debug!(reason, "an SDK stream is closed");
+                    return None;
+                }
+                Next::WaitUntil(time) => time,
+            };
+            let until = [wait, self.ends_at].into_iter().flatten().fold(self.heartbeat_at, Instant::min);
+            tokio::select! {
+                () = self.cursor.changed() => {}
+                () = tokio::time::sleep_until(until) => {}
+                () = self.registry.draining() => return None,
+            }
+        }
+    }
+
+    /// Notes that the stream did not end by an error or a timeout.
+    pub fn ended_well(&mut self) {
+        if let Some(identity) = &mut self.identity {
+            identity.ended_well = true;
+        }
+    }
+
+    fn note_standing(&mut self, now: Instant) {
+        if let Some(identity) = &mut self.identity {
+            identity.settled.note(self.cursor.sent_in_full(), now.into_std());
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let Some(identity) = &mut self.identity {
+            let sequence = identity.settled.sequence(std::time::Instant::now());
+            let standing = sequence.filter(|_| identity.ended_well);
+            let standing = standing.map(|sequence| Standing { epoch: identity.epoch, sequence });
+            self.registry.memory.end(&identity.jti, standing);
+        }
+    }
+}
+
+/// The heartbeat as a message.
+#[must_use]
+pub fn heartbeat() -> Message {
+    Message::from_text(HEARTBEAT)
+}

@@ -1,0 +1,4 @@
+//! Phases of the process: readiness, supervision, drain.
+
+pub mod readiness;
+pub mod supervisor;

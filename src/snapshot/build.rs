@@ -1,0 +1,257 @@
+//! From content to snapshot: what changed, new versions, compiled flags and
+//! bodies, each taken over from the snapshot before where it can be.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::body::{Body, CompressError, Row};
+use super::content::{Content, EnvironmentId};
+use super::item::{Item, ItemKey, ItemKind};
+use super::ledger::{Change, ChangeKind, Ledger, Moment, Origin, ServedVersions};
+use super::log::{ChangeLog, LogEntry, LogPosition, Message, entries};
+use super::served::ServedItem;
+use super::{Epoch, Names, Revision, Snapshot};
+use crate::evaluate::{CompileError, CompileOptions, CompiledEnvironment, Source, Warning};
+use crate::model::Target;
+use crate::model::json::JsonError;
+
+/// What a snapshot is made of.
+#[derive(Debug)]
+pub struct Input<'a> {
+    pub environment: EnvironmentId,
+    pub content: Content,
+    /// Served versions that came beside the content.
+    pub served: Option<&'a ServedVersions>,
+    pub base: Base<'a>,
+    /// Unix seconds.
+    pub now_unix_s: i64,
+    pub options: &'a CompileOptions,
+}
+
+/// What came before.
+#[derive(Debug)]
+pub enum Base<'a> {
+    /// The snapshot that is served now.
+    Snapshot(&'a Snapshot),
+    /// Nothing in memory: the epoch, last sequence and ledger that outlived
+    /// the process before; an empty ledger if nothing did.
+    Ledger { epoch: Epoch, sequence: u64, ledger: Ledger },
+}
+
+/// A new snapshot with what to say about it.
+#[derive(Debug)]
+pub struct Built {
+    pub snapshot: Snapshot,
+    pub changes: Vec<Change>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Content that cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error("target '{identifier}': {reason}")]
+    Target { identifier: String, reason: String },
+    #[error("{identifier}: {source}")]
+    Item { identifier: String, source: JsonError },
+    #[error(transparent)]
+    Compress(#[from] CompressError),
+}
+
+/// Makes the next snapshot of an environment; `None` if nothing changed.
+///
+/// # Errors
+/// [`BuildError`] for content of a wrong shape; nothing is changed then.
+pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
+    let previous = match input.base {
+        Base::Snapshot(snapshot) => Some(snapshot),
+        Base::Ledger { .. } => None,
+    };
+    if let Some(previous) = previous {
+        input.content.share_with(&previous.content);
+    }
+    let digest = input.content.digest();
+    let (epoch, sequence, mut ledger) = match input.base {
+        Base::Snapshot(s) => (s.revision.epoch, s.revision.sequence + 1, s.ledger.clone()),
+        Base::Ledger { epoch, sequence, ledger } => (epoch, sequence + 1, ledger),
+    };
+    let now = Moment { unix_s: input.now_unix_s, sequence };
+    let unknown_past = previous.is_none() && ledger == Ledger::default();
+    let risen = input.served.map(|served| ledger.merge(served, now)).unwrap_or_default();
+    if let Some(previous) = previous
+        && previous.revision.digest == digest
+        && previous.ledger == ledger
+    {
+        return Ok(None);
+    }
+    let mut changes = ledger.apply(&input.content, now);
+    add_risen(&mut changes, risen, &ledger);
+    if unknown_past {
+        ledger.origin = Some(Origin { sequence, digest });
+    }
+    let (compiled, warnings) = compile(&input.content, previous, input.options)?;
+    let flags = serve(&input.content.flags, &ledger, previous.map(|s| &s.flags), input.options.and_rules)?;
+    let segments = serve(&input.content.segments, &ledger, previous.map(|s| &s.segments), input.options.and_rules)?;
+    let (log, client_log) = logs(&input.environment, previous, &changes, &ledger, &compiled, &flags, now);
+    let snapshot = Snapshot {
+        names: names(&input.content, previous),
+        revision: Revision { epoch, sequence, digest },
+        flags_body: Body::build(&rows(&flags, |s| &s.json), previous.map(|s| &s.flags_body))?,
+        segments_body: Body::build(&rows(&segments, |s| &s.json), previous.map(|s| &s.segments_body))?,
+        legacy_segments_body: Body::build(
+            &rows(&segments, |s| &s.legacy_json),
+            previous.map(|s| &s.legacy_segments_body),
+        )?,
+        targets: targets(&input.content.targets, previous)?,
+        compiled: Arc::new(compiled),
+        environment: input.environment,
+        content: input.content,
+        ledger,
+        flags,
+        segments,
+        log,
+        client_log,
+        changed_at: now.unix_s,
+    };
+    Ok(Some(Built { snapshot, changes, warnings }))
+}
+
+/// Versions that only a merge raised are changes too.
+fn add_risen(changes: &mut Vec<Change>, risen: Vec<ItemKey>, ledger: &Ledger) {
+    let known: HashSet<ItemKey> = changes.iter().map(|change| change.key.clone()).collect();
+    for key in risen {
+        if !known.contains(&key)
+            && let Some(entry) = ledger.entries.get(&key)
+        {
+            changes.push(Change { kind: ChangeKind::Patch, version: entry.served, raised: false, key });
+        }
+    }
+}
+
+fn compile(
+    content: &Content,
+    previous: Option<&Snapshot>,
+    options: &CompileOptions,
+) -> Result<(CompiledEnvironment, Vec<Warning>), CompileError> {
+    CompiledEnvironment::compile(
+        &sources(&content.flags),
+        &sources(&content.segments),
+        previous.map(|snapshot| &*snapshot.compiled),
+        options,
+    )
+}
+
+fn sources(items: &[Arc<Item>]) -> Vec<Source<'_>> {
+    items.iter().map(|item| Source { identifier: item.identifier(), digest: item.digest.0, json: &item.text }).collect()
+}
+
+fn serve(
+    items: &[Arc<Item>],
+    ledger: &Ledger,
+    previous: Option<&Vec<Arc<ServedItem>>>,
+    and_rules: bool,
+) -> Result<Vec<Arc<ServedItem>>, BuildError> {
+    let previous = previous.map(Vec::as_slice).unwrap_or_default();
+    let one = |item: &Arc<Item>| {
+        let version = ledger.served(item);
+        match super::find(previous, item.identifier()) {
+            Some(old) if old.version == version && Arc::ptr_eq(&old.item, item) => Ok(Arc::clone(old)),
+            _ => ServedItem::render(item, version, and_rules)
+                .map(Arc::new)
+                .map_err(|source| BuildError::Item { identifier: item.identifier().to_owned(), source }),
+        }
+    };
+    items.iter().map(one).collect()
+}
+
+fn rows(items: &[Arc<ServedItem>], json: impl Fn(&ServedItem) -> &bytes::Bytes) -> Vec<Row> {
+    items.iter().map(|served| (Arc::clone(&served.item.key.identifier), json(served).clone())).collect()
+}
+
+fn targets(
+    items: &[Arc<Item>],
+    previous: Option<&Snapshot>,
+) -> Result<HashMap<Arc<str>, Arc<Target>>, BuildError> {
+    let one = |item: &Arc<Item>| {
+        let unchanged = previous.filter(|s| {
+            super::content::find(&s.content.targets, item.identifier()).is_some_and(|old| Arc::ptr_eq(old, item))
+        });
+        let target = match unchanged.and_then(|s| s.targets.get(item.identifier())) {
+            Some(target) => Arc::clone(target),
+            None => Arc::new(serde_json::from_str(&item.text).map_err(|error| BuildError::Target {
+                identifier: item.identifier().to_owned(),
+                reason: error.to_string(),
+            })?),
+        };
+        Ok((Arc::clone(&item.key.identifier), target))
+    };
+    items.iter().map(one).collect()
+}
+
+/// The flags themselves say what their environment and project are called.
+fn names(content: &Content, previous: Option<&Snapshot>) -> Names {
+    let of = |item: &Arc<Item>| {
+        let json = crate::model::json::Json::parse(&item.text).ok()?;
+        let text = |field: &str| Some(json.get(field)?.as_str()?.to_owned());
+        Some(Names { environment: text("environment")?, project: text("project").unwrap_or_default() })
+    };
+    let known = previous.map(|snapshot| snapshot.names.clone()).filter(|names| !names.environment.is_empty());
+    known.or_else(|| content.flags.first().or(content.segments.first()).and_then(of)).unwrap_or_default()
+}
+
+fn logs(
+    environment: &EnvironmentId,
+    previous: Option<&Snapshot>,
+    changes: &[Change],
+    ledger: &Ledger,
+    compiled: &CompiledEnvironment,
+    flags: &[Arc<ServedItem>],
+    now: Moment,
+) -> (ChangeLog, ChangeLog) {
+    let Some(previous) = previous else {
+        let log = history(environment, ledger, changes);
+        return (log.clone(), log);
+    };
+    let told = changes.iter().map(|change| (change.key.clone(), change.kind, change.version));
+    let direct = entries(environment, now.sequence, now.unix_s, told.clone());
+    let dependents = dependents(changes, previous, compiled)
+        .into_iter()
+        .filter_map(|identifier| super::find(flags, &identifier).map(|served| (served.item.key.clone(), ChangeKind::Patch, served.version)));
+    let for_clients = entries(environment, now.sequence, now.unix_s, told.chain(dependents));
+    (previous.log.with(direct), previous.client_log.with(for_clients))
+}
+
+/// Flags other than the changed ones whose answers may have changed, by the
+/// references of before and of now.
+fn dependents(changes: &[Change], previous: &Snapshot, compiled: &CompiledEnvironment) -> Vec<Arc<str>> {
+    let of = |kind: ItemKind| -> Vec<&str> {
+        changes.iter().filter(|change| change.key.kind == kind).map(|change| &*change.key.identifier).collect()
+    };
+    let (flags, segments) = (of(ItemKind::Flag), of(ItemKind::Segment));
+    let mut affected = compiled.affected_flags(&flags, &segments);
+    affected.extend(previous.compiled.affected_flags(&flags, &segments));
+    affected.sort_unstable();
+    affected.dedup();
+    let direct: HashSet<&str> = flags.into_iter().collect();
+    affected.retain(|identifier| !direct.contains(&**identifier));
+    affected
+}
+
+/// The log of a first snapshot: everything its ledger knows.
+fn history(environment: &EnvironmentId, ledger: &Ledger, changes: &[Change]) -> ChangeLog {
+    let kinds: HashMap<&ItemKey, ChangeKind> = changes.iter().map(|change| (&change.key, change.kind)).collect();
+    let entry = |(ordinal, (key, entry)): (u32, (&ItemKey, &super::ledger::Entry))| {
+        let otherwise = if entry.deleted { ChangeKind::Delete } else { ChangeKind::Patch };
+        let kind = kinds.get(key).copied().unwrap_or(otherwise);
+        Arc::new(LogEntry {
+            position: LogPosition { sequence: entry.sequence, ordinal },
+            key: key.clone(),
+            changed_at: entry.changed_at,
+            made_at: Instant::now(),
+            message: Message::change(environment, key, kind, entry.served),
+        })
+    };
+    ChangeLog::new((0..).zip(&ledger.entries).map(entry).collect())
+}

@@ -1,0 +1,189 @@
+//! The change log that SDK streams walk: the newest change of each item, in
+//! the order it happened, with its message ready to be written.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use super::content::EnvironmentId;
+use super::item::{ItemKey, ItemKind};
+use super::ledger::ChangeKind;
+use crate::model::json::write_string;
+
+/// A place in a log: everything up to and with it was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPosition {
+    pub sequence: u64,
+    pub ordinal: u32,
+}
+
+impl LogPosition {
+    /// The place behind all that happened up to this sequence.
+    #[must_use]
+    pub fn after(sequence: u64) -> Self {
+        LogPosition { sequence, ordinal: u32::MAX }
+    }
+}
+
+/// The newest change of one item.
+#[derive(Debug)]
+pub struct LogEntry {
+    pub position: LogPosition,
+    pub key: ItemKey,
+    /// Unix seconds of the change.
+    pub changed_at: i64,
+    /// When this process made the entry.
+    pub made_at: Instant,
+    pub message: Message,
+}
+
+/// One server-sent event, shared by all streams that get it.
+#[derive(Clone, Debug)]
+pub struct Message {
+    chunk: Bytes,
+    start: usize,
+    end: usize,
+}
+
+impl Message {
+    /// The text of a change: exactly the fields that SDKs know, one line.
+    #[must_use]
+    pub fn change(environment: &EnvironmentId, key: &ItemKey, kind: ChangeKind, version: i64) -> Self {
+        let mut text = String::with_capacity(192);
+        text.push_str("event: *\ndata: {\"event\":\"");
+        text.push_str(kind.event());
+        text.push_str("\",\"domain\":\"");
+        text.push_str(key.kind.domain());
+        text.push_str("\",\"identifier\":");
+        write_string(&key.identifier, &mut text);
+        text.push_str(",\"version\":");
+        text.push_str(&version.to_string());
+        text.push_str(",\"environment\":");
+        write_string(environment.as_str(), &mut text);
+        text.push_str("}\n\n");
+        Message::from_text(&text)
+    }
+
+    /// Frames a text as one HTTP/1.1 chunk.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        let size = format!("{:x}\r\n", text.len());
+        let mut chunk = BytesMut::with_capacity(size.len() + text.len() + 2);
+        chunk.put_slice(size.as_bytes());
+        chunk.put_slice(text.as_bytes());
+        chunk.put_slice(b"\r\n");
+        Message { chunk: chunk.freeze(), start: size.len(), end: size.len() + text.len() }
+    }
+
+    /// With HTTP/1.1 chunk framing.
+    #[must_use]
+    pub fn chunk(&self) -> &Bytes {
+        &self.chunk
+    }
+
+    /// The bare event, for HTTP/2.
+    #[must_use]
+    pub fn event(&self) -> Bytes {
+        self.chunk.slice(self.start..self.end)
+    }
+}
+
+/// Sorted by position; every item at most once.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeLog {
+    entries: Vec<Arc<LogEntry>>,
+}
+
+impl ChangeLog {
+    /// A log of entries that are put in order here.
+    #[must_use]
+    pub fn new(mut entries: Vec<Arc<LogEntry>>) -> Self {
+        entries.sort_unstable_by_key(|entry| entry.position);
+        ChangeLog { entries }
+    }
+
+    /// This log with newer changes: an item that changed again moves.
+    #[must_use]
+    pub fn with(&self, newer: Vec<Arc<LogEntry>>) -> Self {
+        let keys: std::collections::HashSet<&ItemKey> = newer.iter().map(|entry| &entry.key).collect();
+        let mut entries: Vec<_> = self.entries.iter().filter(|entry| !keys.contains(&entry.key)).cloned().collect();
+        drop(keys);
+        entries.extend(newer);
+        ChangeLog::new(entries)
+    }
+
+    /// The first entry behind a place.
+    #[must_use]
+    pub fn next(&self, after: LogPosition) -> Option<&Arc<LogEntry>> {
+        self.entries.get(self.entries.partition_point(|entry| entry.position <= after))
+    }
+
+    /// All entries behind a place, oldest first.
+    pub fn since(&self, after: LogPosition) -> impl Iterator<Item = &Arc<LogEntry>> {
+        let start = self.entries.partition_point(|entry| entry.position <= after);
+        self.entries.get(start..).unwrap_or_default().iter()
+    }
+
+    /// The newest place.
+    #[must_use]
+    pub fn end(&self) -> LogPosition {
+        self.entries.last().map_or(LogPosition::default(), |entry| entry.position)
+    }
+}
+
+/// Makes the entries of one sequence, numbered in their order.
+#[must_use]
+pub fn entries(
+    environment: &EnvironmentId,
+    sequence: u64,
+    changed_at: i64,
+    rows: impl IntoIterator<Item = (ItemKey, ChangeKind, i64)>,
+) -> Vec<Arc<LogEntry>> {
+    let numbered = (0..).zip(rows);
+    numbered
+        .map(|(ordinal, (key, kind, version))| {
+            let message = Message::change(environment, &key, kind, version);
+            Arc::new(LogEntry { position: LogPosition { sequence, ordinal }, key, changed_at, made_at: Instant::now(), message })
+        })
+        .collect()
+}
+
+/// The message that makes client-side SDKs load everything once.
+#[must_use]
+pub fn reload_everything(environment: &EnvironmentId, segment: &str, version: i64) -> Message {
+    let key = ItemKey { kind: ItemKind::Segment, identifier: Arc::from(segment) };
+    Message::change(environment, &key, ChangeKind::Patch, version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> ItemKey {
+        ItemKey { kind: ItemKind::Flag, identifier: Arc::from(name) }
+    }
+
+    #[test]
+    fn a_message_is_one_event_in_one_chunk() {
+        let message = Message::change(&EnvironmentId::new("e-1"), &key("a\"b\n"), ChangeKind::Patch, 7);
+        let event = message.event();
+        let text = "event: *\ndata: {\"event\":\"patch\",\"domain\":\"flag\",\"identifier\":\"a\\\"b\\n\",\"version\":7,\"environment\":\"e-1\"}\n\n";
+        assert_eq!(event, text.as_bytes());
+        assert_eq!(message.chunk(), format!("{:x}\r\n{text}\r\n", text.len()).as_bytes());
+    }
+
+    #[test]
+    fn an_item_that_changes_again_moves_and_is_seen_once() {
+        let environment = EnvironmentId::new("e");
+        let row = |name: &str| (key(name), ChangeKind::Patch, 1);
+        let log = ChangeLog::new(entries(&environment, 1, 0, [row("a"), row("b"), row("c")]));
+        let log = log.with(entries(&environment, 2, 0, [row("b")]));
+        let names = |after| log.since(after).map(|e| e.key.identifier.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(LogPosition::default()), ["a", "c", "b"]);
+        assert_eq!(names(LogPosition::after(1)), ["b"]);
+        assert_eq!(log.next(LogPosition { sequence: 1, ordinal: 0 }).unwrap().key, key("c"));
+        assert_eq!(log.end(), LogPosition { sequence: 2, ordinal: 0 });
+        assert!(log.next(log.end()).is_none());
+    }
+}

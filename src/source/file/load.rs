@@ -1,0 +1,173 @@
+//! From files to content, and from content to the store: all of it, or
+//! nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::BufReader;
+
+use super::Location;
+use super::scan::{Found, Scan, name, scan, unreadable};
+use crate::evaluate::Subject;
+use crate::snapshot::archive::{self, Limits, RawTree, ledger_from_json};
+use crate::snapshot::build::BuildError;
+use crate::snapshot::content::{Content, EnvironmentId};
+use crate::snapshot::item::{ItemKey, ItemKind};
+use crate::snapshot::ledger::ServedVersions;
+use crate::snapshot::report::{Problem, Problems};
+use crate::snapshot::tree::{Part, SourceFile, SourceFiles, locate, read_environment, shared_key_hash};
+use crate::source::intake::Intake;
+use crate::store::writer::{Offered, PrepareError};
+
+/// One state of the configuration, read and checked.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    pub scan: Scan,
+    pub environments: BTreeMap<EnvironmentId, Content>,
+    pub served: BTreeMap<EnvironmentId, ServedVersions>,
+    /// True if a manifest vouched for every file.
+    pub vouched: bool,
+}
+
+/// Reads what a scan found. An environment whose files have the stamps they
+/// had in `previous` is taken over from it unread.
+///
+/// # Errors
+/// Every problem that was found, or the first that stopped the reading.
+pub fn load(location: &Location, scan: Scan, previous: Option<&Loaded>) -> Result<Loaded, Problems> {
+    if let (Some(found), Some(compression)) = (&scan.archive, location.archive) {
+        let tree = read_archive(found, compression)?;
+        return load_archive(location, scan, &tree);
+    }
+    let mut loaded = Loaded { vouched: false, ..Loaded::default() };
+    let mut problems = Vec::new();
+    for (id, parts) in &scan.environments {
+        let unchanged = previous.filter(|previous| previous.scan.environments.get(id) == Some(parts));
+        if let Some(content) = unchanged.and_then(|previous| previous.environments.get(id)) {
+            loaded.environments.insert(id.clone(), content.clone());
+            continue;
+        }
+        match read_files(parts).and_then(|files| read_environment(&files)) {
+            Ok(content) => drop(loaded.environments.insert(id.clone(), content)),
+            Err(more) => problems.extend(more.0),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    if let Some((path, _)) = &scan.ledger {
+        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        loaded.served = ledger_from_json(&bytes)
+            .map_err(|what| Problem::new(&name(path), what, "remove it, or unpack the archive again"))?;
+    }
+    loaded.scan = scan;
+    check(location, loaded)
+}
+
+fn read_archive(found: &Found, compression: archive::Compression) -> Result<RawTree, Problems> {
+    let (path, _) = found;
+    let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    let size = file.metadata().map_err(|error| unreadable(path, &error))?.len();
+    archive::read(&name(path), size, BufReader::new(file), compression, &Limits::default())
+}
+
+fn load_archive(location: &Location, scan: Scan, tree: &RawTree) -> Result<Loaded, Problems> {
+    let mut loaded = Loaded { scan, vouched: tree.manifest.is_some(), served: tree.served.clone(), ..Loaded::default() };
+    let mut problems = Vec::new();
+    for (id, files) in &tree.environments {
+        match read_environment(files) {
+            Ok(content) => drop(loaded.environments.insert(id.clone(), content)),
+            Err(more) => problems.extend(more.0),
+        }
+    }
+    for claimed in tree.manifest.iter().flat_map(|manifest| &manifest.environments) {
+        let found = loaded.environments.entry(EnvironmentId::new(&claimed.id)).or_default();
+        if problems.is_empty() && found.digest().to_string() != claimed.digest {
+            let what = format!("the content of environment {} is not the one in the manifest", claimed.id);
+            problems.push(Problem::new(&location.name(), what, "make the archive anew"));
+        }
+    }
+    if problems.is_empty() { check(location, loaded) } else { Err(Problems(problems)) }
+}
+
+fn check(location: &Location, loaded: Loaded) -> Result<Loaded, Problems> {
+    if loaded.environments.is_empty() {
+        let advice = "put directories named env-<environment id> there";
+        return Err(Problem::new(&location.name(), "it holds no environment", advice).into());
+    }
+    if let Some((hash, first, second)) = shared_key_hash(loaded.environments.iter()) {
+        let what = format!("the key hash {hash} stands in environments {first} and {second}");
+        return Err(Problem::new(&location.name(), what, "an SDK key belongs to one environment: remove it from the other").into());
+    }
+    Ok(loaded)
+}
+
+fn read_files(parts: &BTreeMap<Part, Found>) -> Result<SourceFiles, Problems> {
+    let mut files = SourceFiles::new();
+    for (part, (path, _)) in parts {
+        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        files.insert(*part, SourceFile { name: name(path), bytes });
+    }
+    Ok(files)
+}
+
+/// Looks and reads, making sure that nothing was changed meanwhile.
+///
+/// # Errors
+/// What was found wrong.
+pub fn read_once(location: &Location) -> Result<Loaded, Problems> {
+    let before = scan(location)?;
+    load(location, before, None)
+}
+
+/// Swaps a loaded state in. `removed` are environments that are believed to
+/// be gone.
+///
+/// # Errors
+/// Content that cannot be served, with its place; nothing changed then.
+pub fn apply(
+    intake: &mut Intake,
+    location: &Location,
+    loaded: &Loaded,
+    removed: BTreeSet<EnvironmentId>,
+    now_unix_s: i64,
+) -> Result<(), Problems> {
+    let offer = |(id, content): (&EnvironmentId, &Content)| {
+        (id.clone(), Offered { content: content.clone(), served: loaded.served.get(id).cloned() })
+    };
+    let offered = loaded.environments.iter().map(offer).collect();
+    intake.swap_in(offered, removed, now_unix_s).map_err(|error| place(location, loaded, &error))
+}
+
+/// The file, line and column of content that cannot be served.
+#[must_use]
+pub fn place(location: &Location, loaded: &Loaded, error: &PrepareError) -> Problems {
+    let key = match &error.error {
+        BuildError::Compile(error) => Some(key_of(&error.subject)),
+        BuildError::Target { identifier, .. } => {
+            Some(ItemKey { kind: ItemKind::Target, identifier: identifier.as_str().into() })
+        }
+        BuildError::Item { .. } | BuildError::Compress(_) => None,
+    };
+    let files = files_of(location, loaded, &error.environment);
+    let found = key.and_then(|key| locate(&files?, &key));
+    let what = error.error.to_string();
+    let advice = "mend it, or remove it";
+    match found {
+        Some((file, position)) => Problem::new(&file, what, advice).at(position).into(),
+        None => Problem::new(&location.name(), format!("environment {}: {what}", error.environment), advice).into(),
+    }
+}
+
+fn key_of(subject: &Subject) -> ItemKey {
+    match subject {
+        Subject::Flag(identifier) => ItemKey { kind: ItemKind::Flag, identifier: identifier.clone() },
+        Subject::Segment(identifier) => ItemKey { kind: ItemKind::Segment, identifier: identifier.clone() },
+    }
+}
+
+fn files_of(location: &Location, loaded: &Loaded, environment: &EnvironmentId) -> Option<SourceFiles> {
+    match (&loaded.scan.archive, location.archive) {
+        (Some(found), Some(compression)) => read_archive(found, compression).ok()?.environments.remove(environment),
+        _ => read_files(loaded.scan.environments.get(environment)?).ok(),
+    }
+}

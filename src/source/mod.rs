@@ -1,0 +1,5 @@
+//! Where configuration comes from. A source only ever hands content to the
+//! store's writing half.
+
+pub mod file;
+pub mod intake;

@@ -1,0 +1,103 @@
+//! One environment as the store holds it: its current snapshot and what
+//! hangs on it for as long as the environment exists.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
+use super::targets::StoredTargets;
+use crate::snapshot::Snapshot;
+use crate::snapshot::content::EnvironmentId;
+use crate::telemetry::requests::RequestCounts;
+
+/// What streams wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The snapshot with this sequence is served.
+    Sequence(u64),
+    /// The environment is no longer there.
+    Removed,
+}
+
+/// A cell that outlives its snapshots.
+#[derive(Debug)]
+pub struct Environment {
+    pub id: EnvironmentId,
+    snapshot: ArcSwapOption<Snapshot>,
+    signal: watch::Sender<Signal>,
+    pub targets: StoredTargets,
+    pub requests: RequestCounts,
+    streams: AtomicUsize,
+}
+
+impl Environment {
+    #[must_use]
+    pub fn new(id: EnvironmentId, max_targets: usize) -> Self {
+        Environment {
+            id,
+            snapshot: ArcSwapOption::empty(),
+            signal: watch::Sender::new(Signal::Sequence(0)),
+            targets: StoredTargets::new(max_targets),
+            requests: RequestCounts::default(),
+            streams: AtomicUsize::new(0),
+        }
+    }
+
+    /// The current snapshot; `None` while the environment was never synced.
+    #[must_use]
+    pub fn snapshot(&self) -> arc_swap::Guard<Option<Arc<Snapshot>>> {
+        self.snapshot.load()
+    }
+
+    /// Swaps the snapshot, then wakes the streams: who is told of a change
+    /// and asks finds it.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        let sequence = snapshot.revision.sequence;
+        self.snapshot.store(Some(snapshot));
+        self.signal.send_replace(Signal::Sequence(sequence));
+    }
+
+    /// Tells the streams that the environment is gone.
+    pub fn close(&self) {
+        self.signal.send_replace(Signal::Removed);
+    }
+
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Signal> {
+        self.signal.subscribe()
+    }
+
+    /// Counts a stream for as long as the guard lives; `None` at the limit.
+    #[must_use]
+    pub fn open_stream(self: &Arc<Self>, limit: usize) -> Option<OpenStream> {
+        let admitted = self.streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1));
+        admitted.ok().map(|_| OpenStream { environment: Arc::clone(self) })
+    }
+
+    /// Open SDK streams.
+    #[must_use]
+    pub fn stream_count(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+}
+
+/// One open stream in the count of its environment.
+#[derive(Debug)]
+pub struct OpenStream {
+    environment: Arc<Environment>,
+}
+
+impl OpenStream {
+    #[must_use]
+    pub fn environment(&self) -> &Arc<Environment> {
+        &self.environment
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.environment.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}

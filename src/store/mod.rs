@@ -1,0 +1,91 @@
+//! What is served now: the current snapshot of every environment, swapped
+//! atomically; who may log in where; stored targets; and what outlives the
+//! process. Readers never lock. Who holds the [`StoreWriter`] may change it.
+
+pub mod durable;
+pub mod environment;
+pub mod keys;
+pub mod source_status;
+pub mod targets;
+pub mod writer;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::evaluate::CompileOptions;
+use crate::snapshot::content::{EnvironmentId, KeyHash};
+use environment::Environment;
+use keys::KeyCertainty;
+use writer::StoreWriter;
+
+/// Bounds and rules that hold for all environments.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    pub compile: CompileOptions,
+    /// Stored targets per environment.
+    pub max_targets: usize,
+}
+
+/// Which environments there are and which keys lead to them. Immutable:
+/// replaced as a whole.
+#[derive(Debug, Default)]
+pub struct Index {
+    pub environments: HashMap<EnvironmentId, Arc<Environment>>,
+    pub keys: HashMap<KeyHash, Arc<Environment>>,
+}
+
+impl Index {
+    #[must_use]
+    pub fn environment(&self, id: &str) -> Option<&Arc<Environment>> {
+        self.environments.get(id)
+    }
+
+    #[must_use]
+    pub fn environment_of_key(&self, hash: &KeyHash) -> Option<&Arc<Environment>> {
+        self.keys.get(hash)
+    }
+
+    /// Every environment, sorted by id.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<&Arc<Environment>> {
+        let mut all: Vec<_> = self.environments.values().collect();
+        all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    index: ArcSwap<Index>,
+    certainty: KeyCertainty,
+    settings: StoreSettings,
+}
+
+/// The reading half.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+impl Store {
+    /// An empty store. The writing half is handed out once, here.
+    #[must_use]
+    pub fn new(settings: StoreSettings) -> (Store, StoreWriter) {
+        let shared = Arc::new(Shared { index: ArcSwap::default(), certainty: KeyCertainty::default(), settings });
+        (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
+    }
+
+    /// The current index, without a lock. Hold it briefly.
+    #[must_use]
+    pub fn index(&self) -> Guard<Arc<Index>> {
+        self.shared.index.load()
+    }
+
+    /// How sure the relay is of its key list.
+    #[must_use]
+    pub fn certainty(&self) -> &KeyCertainty {
+        &self.shared.certainty
+    }
+}

@@ -1,0 +1,204 @@
+//! The writing half of the store: sources hand in content, the store builds
+//! snapshots beside the running ones and swaps them in.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::{Index, Shared};
+use crate::evaluate::Warning;
+use crate::snapshot::build::{Base, BuildError, Built, Input, build};
+use crate::snapshot::content::{Content, EnvironmentId};
+use crate::snapshot::ledger::{Change, Ledger, ServedVersions};
+use crate::snapshot::{Epoch, Revision, Snapshot};
+
+/// What outlived the process before, for one environment.
+#[derive(Clone, Debug)]
+pub struct Past {
+    pub epoch: Epoch,
+    pub sequence: u64,
+    pub ledger: Ledger,
+}
+
+/// One environment's content as a source gives it.
+#[derive(Clone, Debug, Default)]
+pub struct Offered {
+    pub content: Content,
+    /// Served versions that came beside it.
+    pub served: Option<ServedVersions>,
+}
+
+/// What a commit did to one environment.
+#[derive(Debug)]
+pub struct Applied {
+    pub environment: EnvironmentId,
+    pub revision: Revision,
+    pub changes: Vec<Change>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Snapshots that are built and not served yet. Dropping it changes nothing.
+#[derive(Debug)]
+pub struct Prepared {
+    built: Vec<(EnvironmentId, Built)>,
+    removed: BTreeSet<EnvironmentId>,
+}
+
+/// Content that cannot be served, and whose.
+#[derive(Debug, thiserror::Error)]
+#[error("environment {environment}: {error}")]
+pub struct PrepareError {
+    pub environment: EnvironmentId,
+    #[source]
+    pub error: BuildError,
+}
+
+/// Hands snapshots to the store. There is one.
+#[derive(Debug)]
+pub struct StoreWriter {
+    shared: Arc<Shared>,
+    pasts: HashMap<EnvironmentId, Past>,
+}
+
+impl StoreWriter {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        StoreWriter { shared, pasts: HashMap::new() }
+    }
+
+    /// Tells what outlived the process before; used by the environment's
+    /// first snapshot.
+    pub fn remember(&mut self, environment: EnvironmentId, past: Past) {
+        self.pasts.insert(environment, past);
+    }
+
+    /// True if something is remembered of an environment.
+    #[must_use]
+    pub fn remembers(&self, environment: &EnvironmentId) -> bool {
+        self.pasts.contains_key(environment)
+    }
+
+    /// Says whether an unknown key is known not to exist.
+    pub fn set_certain(&self, certain: bool) {
+        self.shared.certainty.set(certain);
+    }
+
+    /// Makes an environment known, without content, and gives it out.
+    pub fn open(&self, id: &EnvironmentId) -> Arc<Environment> {
+        if let Some(known) = self.shared.index.load().environments.get(id) {
+            return Arc::clone(known);
+        }
+        let environment = Arc::new(Environment::new(id.clone(), self.shared.settings.max_targets));
+        let current = self.shared.index.load_full();
+        let mut environments = current.environments.clone();
+        environments.insert(id.clone(), Arc::clone(&environment));
+        self.shared.index.store(Arc::new(Index { environments, keys: current.keys.clone() }));
+        environment
+    }
+
+    /// Builds what differs from now, beside what is served. Needs CPU for as
+    /// long as content changed: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// The first environment whose content cannot be served; nothing changed.
+    pub fn prepare(
+        &self,
+        offered: BTreeMap<EnvironmentId, Offered>,
+        removed: BTreeSet<EnvironmentId>,
+        now_unix_s: i64,
+    ) -> Result<Prepared, PrepareError> {
+        let index = self.shared.index.load();
+        let mut prepared = Prepared { built: Vec::new(), removed };
+        for (id, offer) in offered {
+            let current = index.environments.get(&id).and_then(|environment| environment.snapshot().clone());
+            let input = Input {
+                environment: id.clone(),
+                content: offer.content,
+                served: offer.served.as_ref(),
+                base: self.base(&id, current.as_deref()),
+                now_unix_s,
+                options: &self.shared.settings.compile,
+            };
+            match build(input) {
+                Ok(Some(built)) => prepared.built.push((id, built)),
+                Ok(None) => {}
+                Err(error) => return Err(PrepareError { environment: id, error }),
+            }
+        }
+        Ok(prepared)
+    }
+
+    fn base<'a>(&self, id: &EnvironmentId, current: Option<&'a Snapshot>) -> Base<'a> {
+        match (current, self.pasts.get(id)) {
+            (Some(snapshot), _) => Base::Snapshot(snapshot),
+            (None, Some(past)) => {
+                Base::Ledger { epoch: past.epoch, sequence: past.sequence, ledger: past.ledger.clone() }
+            }
+            (None, None) => Base::Ledger { epoch: Epoch(rand::random()), sequence: 0, ledger: Ledger::default() },
+        }
+    }
+
+    /// Swaps everything that was prepared in, keys first taken away, then
+    /// given, and wakes the streams.
+    pub fn commit(&mut self, prepared: Prepared) -> Vec<Applied> {
+        let mut environments = self.shared.index.load().environments.clone();
+        let mut gone = Vec::new();
+        for id in &prepared.removed {
+            if let Some(environment) = environments.remove(id) {
+                if let Some(snapshot) = environment.snapshot().as_ref() {
+                    // It may come back: its versions must then go on rising.
+                    self.pasts.insert(id.clone(), past_of(snapshot));
+                }
+                gone.push(environment);
+            }
+        }
+        let mut applied = Vec::new();
+        let mut publish = Vec::new();
+        for (id, built) in prepared.built {
+            let environment = environments
+                .entry(id.clone())
+                .or_insert_with(|| Arc::new(Environment::new(id.clone(), self.shared.settings.max_targets)));
+            publish.push((Arc::clone(environment), Arc::new(built.snapshot)));
+            let revision = publish.last().map(|(_, snapshot)| snapshot.revision);
+            applied.extend(revision.map(|revision| Applied {
+                environment: id.clone(),
+                revision,
+                changes: built.changes,
+                warnings: built.warnings,
+            }));
+            self.pasts.remove(&id);
+        }
+        // An environment's keys may only lead to it once it can answer.
+        let fresh: HashMap<&EnvironmentId, &Snapshot> =
+            publish.iter().map(|(environment, snapshot)| (&environment.id, &**snapshot)).collect();
+        let keys = keys_of(&environments, &fresh);
+        drop(fresh);
+        for (environment, snapshot) in publish {
+            environment.publish(snapshot);
+        }
+        self.shared.index.store(Arc::new(Index { environments, keys }));
+        gone.iter().for_each(|environment| environment.close());
+        self.shared.certainty.index_changed();
+        applied
+    }
+}
+
+fn past_of(snapshot: &Snapshot) -> Past {
+    Past { epoch: snapshot.revision.epoch, sequence: snapshot.revision.sequence, ledger: snapshot.ledger.clone() }
+}
+
+/// A key in two environments stays with the one whose id sorts first.
+fn keys_of(
+    environments: &HashMap<EnvironmentId, Arc<Environment>>,
+    fresh: &HashMap<&EnvironmentId, &Snapshot>,
+) -> HashMap<crate::snapshot::content::KeyHash, Arc<Environment>> {
+    let mut keys = HashMap::new();
+    let sorted: BTreeMap<&EnvironmentId, &Arc<Environment>> = environments.iter().collect();
+    for (id, environment) in sorted {
+        let current = environment.snapshot();
+        let snapshot = fresh.get(id).copied().or(current.as_deref());
+        for hash in snapshot.map(|snapshot| snapshot.content.key_hashes.as_slice()).unwrap_or_default() {
+            keys.entry(*hash).or_insert_with(|| Arc::clone(environment));
+        }
+    }
+    keys
+}

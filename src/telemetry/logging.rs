@@ -1,0 +1,44 @@
+//! Structured logs: JSON, or text for people.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
+
+use crate::config::{LogConfig, LogFormat, LogLevel};
+
+/// Starts logging to standard error. A second call does nothing.
+pub fn start(config: LogConfig) {
+    let level = match config.level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+    };
+    // Libraries are quiet unless something is wrong with them.
+    let filter = tracing_subscriber::filter::Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_target("ff_relay", level);
+    let terminal = io::stderr().is_terminal();
+    let text = match config.format {
+        LogFormat::Json => false,
+        LogFormat::Text => true,
+        LogFormat::Auto => terminal,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = if text {
+        registry.with(fmt::layer().with_writer(io::stderr).with_ansi(terminal).with_target(false)).try_init()
+    } else {
+        let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+        registry.with(layer.with_writer(io::stderr).with_target(false)).try_init()
+    };
+    // Only a test starts it twice.
+    drop(started);
+}
+
+/// A duration for a field whose name ends in `_ms`.
+#[must_use]
+pub fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

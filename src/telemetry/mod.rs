@@ -1,0 +1,5 @@
+//! Logs and Prometheus metrics.
+
+pub mod exposition;
+pub mod logging;
+pub mod requests;

@@ -1,0 +1,3 @@
+//! SDK usage: what SDKs say they evaluated, and for whom.
+
+pub mod parse;

@@ -1,0 +1,156 @@
+//! Reads `POST /metrics` bodies row by row, so that memory does not grow with
+//! the body (the Go SDK holds up to 100,000 targets).
+
+use std::fmt;
+use std::io::Read;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// One row of `metricsData`: so many evaluations with these attributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MetricsRow {
+    /// Unix milliseconds.
+    pub timestamp: i64,
+    pub count: i64,
+    pub metrics_type: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub attributes: Vec<Attribute>,
+}
+
+/// One row of `targetData`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct TargetRow {
+    pub identifier: String,
+    pub name: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub attributes: Vec<Attribute>,
+}
+
+/// A key and its value, both text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Attribute {
+    pub key: String,
+    pub value: String,
+}
+
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Takes rows as they are read.
+pub trait UsageSink {
+    fn metrics(&mut self, row: MetricsRow);
+    fn target(&mut self, row: TargetRow);
+}
+
+/// Counts rows and keeps none: what offline mode does with usage.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    pub metrics: u64,
+    pub targets: u64,
+}
+
+impl UsageSink for Dropped {
+    fn metrics(&mut self, _row: MetricsRow) {
+        self.metrics += 1;
+    }
+
+    fn target(&mut self, _row: TargetRow) {
+        self.targets += 1;
+    }
+}
+
+/// Reads a whole body. Either list may be missing or `null`.
+///
+/// # Errors
+/// It is no JSON object of that shape; rows before the fault were taken.
+pub fn read(body: impl Read, sink: &mut impl UsageSink) -> serde_json::Result<()> {
+    let mut deserializer = serde_json::Deserializer::from_reader(body);
+    (&mut deserializer).deserialize_map(Payload(sink))?;
+    deserializer.end()
+}
+
+struct Payload<'a, S>(&'a mut S);
+
+impl<'de, S: UsageSink> Visitor<'de> for Payload<'_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with metricsData and targetData")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "metricsData" => map.next_value_seed(Rows::new(|row| self.0.metrics(row)))?,
+                "targetData" => map.next_value_seed(Rows::new(|row| self.0.target(row)))?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A list whose elements are handed on one by one.
+struct Rows<T, F> {
+    take: F,
+    row: PhantomData<T>,
+}
+
+impl<T, F: FnMut(T)> Rows<T, F> {
+    fn new(take: F) -> Self {
+        Rows { take, row: PhantomData }
+    }
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> DeserializeSeed<'de> for Rows<T, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Rows<T, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut rows: A) -> Result<(), A::Error> {
+        while let Some(row) = rows.next_element()? {
+            (self.take)(row);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_and_other_shapes_refused() {
+        let read = |text: &str| {
+            let mut dropped = Dropped::default();
+            super::read(text.as_bytes(), &mut dropped).map(|()| (dropped.metrics, dropped.targets))
+        };
+        assert_eq!(read("{}").unwrap(), (0, 0));
+        let row = r#"{"timestamp":1,"count":2,"metricsType":"FFMETRICS","attributes":[{"key":"a","value":"b"}],"x":1}"#;
+        assert_eq!(read(&format!(r#"{{"metricsData":[{row},{row}],"targetData":null,"y":[]}}"#)).unwrap(), (2, 0));
+        assert_eq!(read(r#"{"targetData":[{"identifier":"t","name":"T","attributes":null}]}"#).unwrap(), (0, 1));
+        for bad in ["", "[]", "{", r#"{"metricsData":"x"}"#, r#"{"metricsData":[1]}"#, "{} x", "null"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

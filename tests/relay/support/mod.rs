@@ -1,0 +1,21 @@
+//! A relay in this process, a plain client, and configuration to edit.
+
+pub mod client;
+pub mod configuration;
+pub mod events;
+pub mod relay;
+
+use std::time::{Duration, Instant};
+
+/// Waits for a condition, with a limit that no healthy machine reaches.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited too long for {what}");
+        // The pause only spares the processor; the condition decides.
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
