@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use ff_relay::{cli, config};
 
 fn main() -> ExitCode {
-    let Ok(arguments) = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect::<Result<Vec<_>, _>>() else {
+    let Ok(arguments) = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect::<Result<Vec<_>, _>>()
+    else {
         eprintln!("ff-relay: an argument is not UTF-8");
         return ExitCode::from(config::EXIT_USAGE);
     };

@@ -41,7 +41,7 @@ pub fn announce(config: &Config, store: &Store, source: &str, addresses: &Addres
         environments = index.environments.len(),
         sdk = %addresses.sdk,
         tls = config.http.tls.is_some(),
-        prometheus = shown(addresses.prometheus),
+        prometheus = %addresses.prometheus.unwrap_or(addresses.sdk),
         grpc = shown(addresses.grpc),
         max_connections,
         data_dir = config.data_dir.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string()),

@@ -13,7 +13,12 @@ pub fn connections(wanted: Option<usize>) -> usize {
     let fit = fit.min(tokio::sync::Semaphore::MAX_PERMITS);
     match wanted {
         Some(wanted) if wanted > fit => {
-            tracing::warn!(max_connections = wanted, open_files, fit, "max-connections is above what the open-file limit allows");
+            tracing::warn!(
+                max_connections = wanted,
+                open_files,
+                fit,
+                "max-connections is above what the open-file limit allows"
+            );
             wanted.min(tokio::sync::Semaphore::MAX_PERMITS)
         }
         Some(wanted) => wanted,

@@ -20,7 +20,12 @@ pub const CREDENTIAL: &str = "none";
 ///
 /// # Errors
 /// The directory or archive cannot be served.
-pub fn load(config: &Config, offline: &Offline, intake: &mut Intake, durable: Option<&Durable>) -> Result<(Location, Loaded), StartError> {
+pub fn load(
+    config: &Config,
+    offline: &Offline,
+    intake: &mut Intake,
+    durable: Option<&Durable>,
+) -> Result<(Location, Loaded), StartError> {
     let location = location(offline)?;
     if let Some(durable) = durable.filter(|_| !offline.path_given && holds_nothing(&offline.path)) {
         restore(intake, durable)?;
@@ -30,7 +35,9 @@ pub fn load(config: &Config, offline: &Offline, intake: &mut Intake, durable: Op
     let keys: usize = loaded.environments.values().map(|content| content.key_hashes.len()).sum();
     if keys == 0 && !config.http.bypass_auth {
         let advice = "write the SHA-256 of an SDK key into an auth_config.json, or set bypass-auth";
-        return Err(Problem::new(&location.name(), "it holds no key hash, so no SDK could authenticate", advice).into_start());
+        return Err(
+            Problem::new(&location.name(), "it holds no key hash, so no SDK could authenticate", advice).into_start()
+        );
     }
     apply(intake, &location, &loaded, BTreeSet::new(), unix_now_s())?;
     Ok((location, loaded))
@@ -52,7 +59,8 @@ fn holds_nothing(path: &Path) -> bool {
     }
     match std::fs::read_dir(path) {
         Ok(mut children) => !children.any(|child| {
-            child.is_ok_and(|child| child.file_name().to_str().and_then(crate::snapshot::tree::environment_of).is_some())
+            child
+                .is_ok_and(|child| child.file_name().to_str().and_then(crate::snapshot::tree::environment_of).is_some())
         }),
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
@@ -69,7 +77,12 @@ fn restore(intake: &mut Intake, durable: &Durable) -> Result<(), StartError> {
     tracing::info!(environments = offered.len(), "no configuration directory; serving what is stored in data-dir");
     let swapped = intake.swap_in(offered, BTreeSet::new(), unix_now_s());
     swapped.map_err(|error| {
-        Problem::new(&durable.directory.path().display().to_string(), error.to_string(), "remove that environment there").into_start()
+        Problem::new(
+            &durable.directory.path().display().to_string(),
+            error.to_string(),
+            "remove that environment there",
+        )
+        .into_start()
     })
 }
 

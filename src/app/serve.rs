@@ -28,8 +28,8 @@ use crate::lifecycle::readiness::{Fact, Readiness};
 use crate::lifecycle::supervisor::Supervisor;
 use crate::source::file;
 use crate::source::intake::{Durable, Intake};
-use crate::store::durable::persister;
 use crate::store::durable::DataDir;
+use crate::store::durable::persister;
 use crate::store::source_status::SourceStatus;
 use crate::store::{Store, StoreSettings};
 use crate::telemetry::logging::millis;
@@ -87,7 +87,10 @@ impl Relay {
         intake.writer().set_certain(true);
         let status = SourceStatus::default();
         status.good(&location.name(), true, unix_now_ms());
-        tracing::info!(duration_ms = millis(loading.elapsed()), "configuration loaded; offline: nothing is sent out, SDK metrics are accepted and dropped");
+        tracing::info!(
+            duration_ms = millis(loading.elapsed()),
+            "configuration loaded; offline: nothing is sent out, SDK metrics are accepted and dropped"
+        );
 
         let readiness = Arc::new(Readiness::new(facts(&store)));
         let streams = StreamRegistry::new(stream_settings(&config.http));
@@ -123,7 +126,8 @@ impl Relay {
                 let address = local(&tcp, port)?;
                 let listener = Listener { tcp, tls: None, timeouts: timeouts(&config.http), max_connections: 256 };
                 let site = Site { api, operations_only: true };
-                listening.own("metrics port", listener::run(listener, site, connections.clone(), stop_listening.clone()));
+                listening
+                    .own("metrics port", listener::run(listener, site, connections.clone(), stop_listening.clone()));
                 Some(address)
             }
             None => None,
@@ -151,7 +155,17 @@ impl Relay {
             background.own("configuration watch", file::task::run(location, intake, loaded, interval, status, stop));
         }
         let grace = config.shutdown_grace;
-        Ok(Relay { addresses, readiness, streams, connections, listening, stop_listening, background, stop_background, grace })
+        Ok(Relay {
+            addresses,
+            readiness,
+            streams,
+            connections,
+            listening,
+            stop_listening,
+            background,
+            stop_background,
+            grace,
+        })
     }
 
     /// The SDK port.
@@ -205,7 +219,8 @@ impl Relay {
         let in_time = tokio::time::timeout(self.grace, connections).await.is_ok();
         // What is accepted is written in any case.
         self.stop_background.cancel();
-        let written = tokio::time::timeout(self.grace.max(Duration::from_secs(5)), self.background.finish()).await.is_ok();
+        let written =
+            tokio::time::timeout(self.grace.max(Duration::from_secs(5)), self.background.finish()).await.is_ok();
         tracing::info!(
             duration_ms = millis(started.elapsed()),
             in_time = in_time && written,

@@ -35,9 +35,8 @@ pub fn run(arguments: &[String]) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let asked = runtime.context("the runtime cannot be started").and_then(|runtime| {
-        runtime.block_on(async {
-            tokio::time::timeout(LIMIT, ask(&config.http)).await.context("no answer within 5 s")?
-        })
+        runtime
+            .block_on(async { tokio::time::timeout(LIMIT, ask(&config.http)).await.context("no answer within 5 s")? })
     });
     match asked {
         Ok(()) => {

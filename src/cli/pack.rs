@@ -66,7 +66,10 @@ pub fn pack(arguments: &PackArguments) -> anyhow::Result<bool> {
     match arguments.output {
         Output::Json => {
             let ids: Vec<&str> = report.environments.iter().map(|environment| environment.id.as_str()).collect();
-            println!("{}", json!({"archive": name, "bytes": bytes.len(), "sha256": digest.to_string(), "environments": ids}));
+            println!(
+                "{}",
+                json!({"archive": name, "bytes": bytes.len(), "sha256": digest.to_string(), "environments": ids})
+            );
         }
         Output::Text => {
             println!("{name}: {} environments, {} bytes, SHA-256 {digest}", report.environments.len(), bytes.len());

@@ -59,7 +59,8 @@ fn serve(config: &Config) -> ExitCode {
 }
 
 async fn signalled() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be waited for; kill the process to end it");
         return std::future::pending().await;
     };

@@ -31,9 +31,7 @@ pub(super) fn parse_authority(text: &str) -> Option<(String, Option<u16>)> {
         let host: std::net::Ipv6Addr = host.parse().ok()?;
         return with_port(host.to_string(), tail);
     }
-    let (host, tail) = text
-        .find(':')
-        .map_or((text, ""), |colon| text.split_at(colon));
+    let (host, tail) = text.find(':').map_or((text, ""), |colon| text.split_at(colon));
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     (!host.is_empty() && host.chars().all(plain)).then_some(())?;
     with_port(host.to_owned(), tail)
@@ -48,9 +46,8 @@ fn with_port(host: String, tail: &str) -> Option<(String, Option<u16>)> {
 }
 
 fn split_http_scheme(text: &str) -> Option<(&str, &str)> {
-    text.split_once("://").filter(|(scheme, _)| {
-        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
-    })
+    text.split_once("://")
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
 }
 
 #[cfg(test)]
@@ -60,41 +57,19 @@ mod tests {
     #[test]
     fn base_urls() {
         let read = |text| parse_base_url(text);
-        assert_eq!(
-            read("https://a.b/api/1.0/").as_deref(),
-            Some("https://a.b/api/1.0")
-        );
+        assert_eq!(read("https://a.b/api/1.0/").as_deref(), Some("https://a.b/api/1.0"));
         assert_eq!(read("http://[::1]:80").as_deref(), Some("http://[::1]:80"));
-        for bad in [
-            "a.b",
-            "ftp://a",
-            "https://",
-            "https://u:p@a",
-            "https://a?x",
-            "https://a b",
-        ] {
+        for bad in ["a.b", "ftp://a", "https://", "https://u:p@a", "https://a?x", "https://a b"] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn endpoints() {
-        for good in [
-            "relay:7001",
-            "https://relay",
-            "http://10.0.0.1:7001",
-            "[::1]:7001",
-        ] {
+        for good in ["relay:7001", "https://relay", "http://10.0.0.1:7001", "[::1]:7001"] {
             assert_eq!(parse_endpoint(good).as_deref(), Some(good));
         }
-        for bad in [
-            "relay",
-            "relay:0",
-            "relay:x",
-            "u@relay:1",
-            "https://relay/path",
-            ":7001",
-        ] {
+        for bad in ["relay", "relay:0", "relay:x", "u@relay:1", "https://relay/path", ":7001"] {
             assert_eq!(parse_endpoint(bad), None, "{bad}");
         }
     }

@@ -26,12 +26,6 @@ pub(super) fn find(settings: &Settings, problems: &mut Vec<Problem>) {
             None => missing.push((feature, vec![setting.spec.flag])),
         }
     }
-    problems.extend(
-        missing
-            .into_iter()
-            .map(|(feature, options)| Problem::NotYet {
-                options: options.join(", "),
-                feature,
-            }),
-    );
+    problems
+        .extend(missing.into_iter().map(|(feature, options)| Problem::NotYet { options: options.join(", "), feature }));
 }

@@ -5,31 +5,11 @@ use super::nearest::nearest;
 
 /// The sub-commands: name, arguments, meaning.
 pub const COMMANDS: &[(&str, &str, &str)] = &[
-    (
-        "serve",
-        "[options]",
-        "run the relay; the same without a command",
-    ),
-    (
-        "verify",
-        "PATH [--strict]",
-        "check an offline directory or archive",
-    ),
-    (
-        "pack",
-        "DIR ARCHIVE",
-        "make an archive of an offline directory",
-    ),
-    (
-        "unpack",
-        "ARCHIVE DIR",
-        "make an offline directory of an archive",
-    ),
-    (
-        "bump",
-        "OLD NEW",
-        "raise the versions in NEW of what differs from OLD",
-    ),
+    ("serve", "[options]", "run the relay; the same without a command"),
+    ("verify", "PATH [--strict]", "check an offline directory or archive"),
+    ("pack", "DIR ARCHIVE", "make an archive of an offline directory"),
+    ("unpack", "ARCHIVE DIR", "make an offline directory of an archive"),
+    ("bump", "OLD NEW", "raise the versions in NEW of what differs from OLD"),
     ("healthcheck", "", "ask a running relay whether it is ready"),
 ];
 
@@ -48,9 +28,7 @@ pub fn split_command(args: &[String]) -> (Option<String>, Vec<String>) {
 #[must_use]
 pub fn unknown_command(word: &str) -> Errors {
     let names = COMMANDS.iter().map(|(name, ..)| *name);
-    Errors::one(Problem::UnknownCommand {
-        nearest: nearest(word, names).unwrap_or("serve"),
-    })
+    Errors::one(Problem::UnknownCommand { nearest: nearest(word, names).unwrap_or("serve") })
 }
 
 #[cfg(test)]
@@ -63,16 +41,9 @@ mod tests {
             let args: Vec<String> = words.iter().map(ToString::to_string).collect();
             split_command(&args)
         };
-        assert_eq!(
-            split(&["serve", "-offline"]),
-            (Some("serve".into()), vec!["-offline".into()])
-        );
+        assert_eq!(split(&["serve", "-offline"]), (Some("serve".into()), vec!["-offline".into()]));
         assert_eq!(split(&["-port", "7000"]).0, None);
         assert_eq!(split(&[]), (None, vec![]));
-        assert!(
-            unknown_command("verfy")
-                .to_string()
-                .contains("nearest known one is verify")
-        );
+        assert!(unknown_command("verfy").to_string().contains("nearest known one is verify"));
     }
 }

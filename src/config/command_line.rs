@@ -20,17 +20,12 @@ pub(super) struct CommandLine {
 impl CommandLine {
     /// The texts given for an option, in order.
     pub(super) fn texts(&self, flag: &str) -> impl Iterator<Item = &str> {
-        self.given
-            .iter()
-            .filter(move |(spec, _)| spec.flag == flag)
-            .map(|(_, text)| text.as_str())
+        self.given.iter().filter(move |(spec, _)| spec.flag == flag).map(|(_, text)| text.as_str())
     }
 
     /// Whether a boolean is on; the last one counts, and what is not a boolean is reported later.
     pub(super) fn asks(&self, flag: &str) -> bool {
-        self.texts(flag)
-            .last()
-            .is_some_and(|text| parse_bool(text.trim()).unwrap_or(true))
+        self.texts(flag).last().is_some_and(|text| parse_bool(text.trim()).unwrap_or(true))
     }
 }
 
@@ -86,10 +81,7 @@ impl CommandLine {
         };
         match value {
             Some(value) => self.given.push((spec, value.to_owned())),
-            None => self.problems.push(Problem::MissingValue {
-                option: spec.flag,
-                expected: spec.kind.expected(),
-            }),
+            None => self.problems.push(Problem::MissingValue { option: spec.flag, expected: spec.kind.expected() }),
         }
         (inline.is_none() && spec.kind.is_boolean()).then_some(spec)
     }
@@ -109,33 +101,18 @@ impl CommandLine {
 
 fn stray(position: usize, boolean: Option<&OptionSpec>) -> Problem {
     let (after, hint) = match boolean {
-        Some(spec) => (
-            format!(" (after -{})", spec.flag),
-            format!("; a boolean takes its value as -{}=false", spec.flag),
-        ),
-        None => (
-            String::new(),
-            "; a value with blanks needs quotes".to_owned(),
-        ),
+        Some(spec) => {
+            (format!(" (after -{})", spec.flag), format!("; a boolean takes its value as -{}=false", spec.flag))
+        }
+        None => (String::new(), "; a value with blanks needs quotes".to_owned()),
     };
-    Problem::StrayWord {
-        position,
-        after,
-        hint,
-    }
+    Problem::StrayWord { position, after, hint }
 }
 
 fn unknown(name: &str) -> Problem {
     // What does not look like a name may be a misplaced secret that begins with a dash.
-    let is_name = name.len() <= 40
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    let flag = if is_name {
-        format!("-{name}")
-    } else {
-        "(not shown)".to_owned()
-    };
+    let is_name = name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let flag = if is_name { format!("-{name}") } else { "(not shown)".to_owned() };
     let secret = name
         .to_ascii_lowercase()
         .replace('_', "-")
@@ -143,15 +120,8 @@ fn unknown(name: &str) -> Problem {
         .and_then(table::find)
         .and_then(|spec| Some((spec.flag, spec.file_variable_name()?)));
     if let Some((option, variable)) = secret {
-        return Problem::FileFlag {
-            flag,
-            option,
-            variable,
-        };
+        return Problem::FileFlag { flag, option, variable };
     }
     let names = table::all().map(|spec| spec.flag);
-    Problem::UnknownFlag {
-        flag,
-        nearest: nearest(name, names).unwrap_or("help"),
-    }
+    Problem::UnknownFlag { flag, nearest: nearest(name, names).unwrap_or("help") }
 }

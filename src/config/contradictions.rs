@@ -13,11 +13,7 @@ pub(super) fn find(settings: &Settings, problems: &mut Vec<Problem>) {
     }
     redis(settings, &mut sentences);
     listeners(settings, &mut sentences);
-    problems.extend(
-        sentences
-            .into_iter()
-            .map(|text| Problem::Contradiction(text.to_owned())),
-    );
+    problems.extend(sentences.into_iter().map(|text| Problem::Contradiction(text.to_owned())));
 }
 
 fn offline_source(settings: &Settings, sentences: &mut Vec<&str>) {
@@ -41,9 +37,7 @@ fn offline_source(settings: &Settings, sentences: &mut Vec<&str>) {
             );
         }
         let interval = "file-data-source-monitoring-interval";
-        if settings.is_given(interval)
-            && settings.duration(interval) != settings.duration("config-reload-interval")
-        {
+        if settings.is_given(interval) && settings.duration(interval) != settings.duration("config-reload-interval") {
             sentences.push(
                 "file-data-source-monitoring-interval and config-reload-interval differ: drop \
                  config-reload-interval",
@@ -74,9 +68,7 @@ fn offline_source(settings: &Settings, sentences: &mut Vec<&str>) {
 }
 
 fn is_online(settings: &Settings) -> bool {
-    ["api-keys", "proxy-key", "peer-address", "read-replica"]
-        .iter()
-        .any(|flag| settings.is_asked_for(flag))
+    ["api-keys", "proxy-key", "peer-address", "read-replica"].iter().any(|flag| settings.is_asked_for(flag))
 }
 
 fn online_sources(settings: &Settings, sentences: &mut Vec<&str>) {
@@ -120,9 +112,7 @@ fn redis(settings: &Settings, sentences: &mut Vec<&str>) {
         );
     }
     let database = settings.is_given("redis-db") && settings.count("redis-db") != 0
-        || addresses
-            .iter()
-            .any(|it| it.database.is_some_and(|database| database != 0));
+        || addresses.iter().any(|it| it.database.is_some_and(|database| database != 0));
     if addresses.len() > 1 && !sentinel && database {
         sentences.push(
             "several addresses mean a Redis Cluster, which has no databases: drop redis-db, or \
@@ -143,19 +133,12 @@ fn listeners(settings: &Settings, sentences: &mut Vec<&str>) {
         sentences.push("grpc-tls-cert and grpc-tls-key belong together: add the other one");
     }
     if given("grpc-client-ca") && !given("grpc-tls-cert") {
-        sentences.push(
-            "grpc-client-ca needs TLS: add grpc-tls-cert and grpc-tls-key, or drop grpc-client-ca",
-        );
+        sentences.push("grpc-client-ca needs TLS: add grpc-tls-cert and grpc-tls-key, or drop grpc-client-ca");
     }
     if given("grpc-client-roles") && !given("grpc-client-ca") {
-        sentences.push(
-            "grpc-client-roles names certificates: add grpc-client-ca, or drop grpc-client-roles",
-        );
+        sentences.push("grpc-client-roles names certificates: add grpc-client-ca, or drop grpc-client-roles");
     }
-    if !address.ip().to_canonical().is_loopback()
-        && !has_tokens(settings)
-        && !given("grpc-client-ca")
-    {
+    if !address.ip().to_canonical().is_loopback() && !has_tokens(settings) && !given("grpc-client-ca") {
         sentences.push(
             "grpc-address can be reached from other machines: add grpc-inspect-tokens, \
              grpc-sync-tokens, grpc-admin-tokens or grpc-client-ca, or keep to 127.0.0.1",
@@ -168,11 +151,5 @@ fn listeners(settings: &Settings, sentences: &mut Vec<&str>) {
 
 /// Whether any role has a token.
 pub(super) fn has_tokens(settings: &Settings) -> bool {
-    [
-        "grpc-inspect-tokens",
-        "grpc-sync-tokens",
-        "grpc-admin-tokens",
-    ]
-    .iter()
-    .any(|flag| settings.is_given(flag))
+    ["grpc-inspect-tokens", "grpc-sync-tokens", "grpc-admin-tokens"].iter().any(|flag| settings.is_given(flag))
 }

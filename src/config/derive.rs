@@ -13,25 +13,12 @@ pub(super) fn derive(settings: &mut Settings, warnings: &mut Vec<String>) {
     file_data_source(settings);
     urls(settings);
     if settings.flag("debug") {
-        settings.derive(
-            "log-level",
-            &Value::Level(LogLevel::Debug),
-            "DEBUG",
-            "debug",
-        );
+        settings.derive("log-level", &Value::Level(LogLevel::Debug), "DEBUG", "debug");
     }
     if !settings.is_given("forward-targets") {
         let proxy_key = settings.is_given("proxy-key");
-        let (on, shown) = if proxy_key {
-            (false, "false")
-        } else {
-            (true, "true")
-        };
-        let why = if proxy_key {
-            "proxy-key"
-        } else {
-            "no proxy-key"
-        };
+        let (on, shown) = if proxy_key { (false, "false") } else { (true, "true") };
+        let why = if proxy_key { "proxy-key" } else { "no proxy-key" };
         settings.derive("forward-targets", &Value::Bool(on), shown, why);
     }
     event_repeat(settings);
@@ -59,20 +46,12 @@ fn file_data_source(settings: &mut Settings) {
     if !settings.is_given("config-reload-interval") {
         let shown = settings.get(INTERVAL).map(|setting| setting.shown.clone());
         let interval = Value::Duration(settings.optional_duration(INTERVAL));
-        settings.derive(
-            "config-reload-interval",
-            &interval,
-            &shown.unwrap_or_default(),
-            INTERVAL,
-        );
+        settings.derive("config-reload-interval", &interval, &shown.unwrap_or_default(), INTERVAL);
     }
 }
 
 fn urls(settings: &mut Settings) {
-    for (flag, other) in [
-        ("sdk-base-url", "client-service"),
-        ("metric-service", "sdk-events-url"),
-    ] {
+    for (flag, other) in [("sdk-base-url", "client-service"), ("metric-service", "sdk-events-url")] {
         if settings.is_given(flag) {
             continue;
         }
@@ -119,24 +98,15 @@ fn grpc_address(settings: &mut Settings, warnings: &mut Vec<String>) {
     let Some(flag) = grpc_conflict(settings, settings.listen("grpc-address")) else {
         return;
     };
-    settings.derive(
-        "grpc-address",
-        &Value::Listen(None),
-        "off",
-        "its default port is taken",
-    );
-    warnings.push(format!(
-        "the gRPC listener is off, because -{flag} takes its default port; give -grpc-address another"
-    ));
+    settings.derive("grpc-address", &Value::Listen(None), "off", "its default port is taken");
+    warnings
+        .push(format!("the gRPC listener is off, because -{flag} takes its default port; give -grpc-address another"));
 }
 
 /// The option whose listener would be in the way of gRPC at that address.
 pub(super) fn grpc_conflict(settings: &Settings, at: Option<SocketAddr>) -> Option<&'static str> {
     let at = at.filter(|at| at.port() != 0)?;
-    let overlaps =
-        |ip: std::net::IpAddr| ip.is_unspecified() || at.ip().is_unspecified() || ip == at.ip();
+    let overlaps = |ip: std::net::IpAddr| ip.is_unspecified() || at.ip().is_unspecified() || ip == at.ip();
     let same_interface = settings.ip("listen-address").is_none_or(overlaps);
-    ["port", "prometheus-port"]
-        .into_iter()
-        .find(|flag| same_interface && settings.port(flag) == Some(at.port()))
+    ["port", "prometheus-port"].into_iter().find(|flag| same_interface && settings.port(flag) == Some(at.port()))
 }

@@ -23,9 +23,7 @@ fn parse_parts(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(number_end);
-        let unit_end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
+        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, next) = tail.split_at(unit_end);
         total = total.checked_add(part(number, unit_in_nanoseconds(unit)?)?)?;
         rest = next;
@@ -39,11 +37,7 @@ fn part(number: &str, unit: u64) -> Option<Duration> {
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || fraction.len() > 15 {
         return None;
     }
-    let whole: u64 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let mut nanoseconds = u128::from(whole).checked_mul(u128::from(unit))?;
     if !fraction.is_empty() {
         let digits: u128 = fraction.parse().ok()?;
@@ -96,19 +90,13 @@ mod tests {
             ("0.1s", 100),
             ("2000us", 2),
         ] {
-            assert_eq!(
-                parse_duration(text),
-                Some(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_duration() {
-        for text in [
-            "-1", "-1s", "1.5", "1d", "s", "1s2", ".s", "1..2s", "one", "999999h", "1 s",
-        ] {
+        for text in ["-1", "-1s", "1.5", "1d", "s", "1s2", ".s", "1..2s", "one", "999999h", "1 s"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }

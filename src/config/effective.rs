@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::areas::{
-    GrpcConfig, HttpConfig, LogConfig, Mode, RedisConfig, UpstreamConfig, UsageConfig,
-};
+use super::areas::{GrpcConfig, HttpConfig, LogConfig, Mode, RedisConfig, UpstreamConfig, UsageConfig};
 use super::settings::Settings;
 
 /// Everything the relay was told, valid as a whole. `Debug` shows no secret.
@@ -45,11 +43,7 @@ pub struct Config {
 
 impl Config {
     /// The settings as structs; `None` where they name no source.
-    pub(super) fn from_settings(
-        settings: &Settings,
-        warnings: Vec<String>,
-        notices: Vec<String>,
-    ) -> Option<Self> {
+    pub(super) fn from_settings(settings: &Settings, warnings: Vec<String>, notices: Vec<String>) -> Option<Self> {
         let staleness = settings.optional_duration("ready-max-staleness");
         Some(Self {
             mode: Mode::from_settings(settings)?,

@@ -32,10 +32,7 @@ pub(super) fn parse(text: &str) -> Result<EnvFile, Vec<String>> {
         if name.is_empty() {
             faults.push(format!("line {} has no name before =", index + 1));
         } else if name.contains(char::is_whitespace) {
-            faults.push(format!(
-                "line {} has a blank in the name before =",
-                index + 1
-            ));
+            faults.push(format!("line {} has a blank in the name before =", index + 1));
         } else if let Some(value) = value {
             variables.insert(name.to_owned(), value.to_owned());
         }
@@ -43,18 +40,12 @@ pub(super) fn parse(text: &str) -> Result<EnvFile, Vec<String>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    let quoted = variables
-        .iter()
-        .filter(|(_, value)| is_quoted(value.trim()))
-        .map(|(name, _)| name.clone())
-        .collect();
+    let quoted = variables.iter().filter(|(_, value)| is_quoted(value.trim())).map(|(name, _)| name.clone()).collect();
     Ok(EnvFile { variables, quoted })
 }
 
 fn is_quoted(value: &str) -> bool {
-    ['"', '\'']
-        .iter()
-        .any(|quote| value.len() >= 2 && value.starts_with(*quote) && value.ends_with(*quote))
+    ['"', '\''].iter().any(|quote| value.len() >= 2 && value.starts_with(*quote) && value.ends_with(*quote))
 }
 
 #[cfg(test)]
@@ -64,18 +55,10 @@ mod tests {
 
     #[test]
     fn as_docker_reads_it() {
-        let file =
-            parse("\u{feff}# a comment\n// another\n\nA=1  \r\n  B=x=y#z\nC=\nD\nE=\"q\"\nA=2\n");
+        let file = parse("\u{feff}# a comment\n// another\n\nA=1  \r\n  B=x=y#z\nC=\nD\nE=\"q\"\nA=2\n");
         let file = file.unwrap();
-        let pairs: Vec<(&str, &str)> = file
-            .variables
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .collect();
-        assert_eq!(
-            pairs,
-            [("A", "2"), ("B", "x=y#z"), ("C", ""), ("E", "\"q\"")]
-        );
+        let pairs: Vec<(&str, &str)> = file.variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(pairs, [("A", "2"), ("B", "x=y#z"), ("C", ""), ("E", "\"q\"")]);
         assert_eq!(file.quoted, ["E"]);
     }
 
@@ -83,10 +66,7 @@ mod tests {
     fn faults_name_lines_only() {
         let faults = parse("=marker\nA B=marker\nOK=1\nmarker marker").unwrap_err();
         assert_eq!(faults.len(), 3);
-        assert!(
-            faults.iter().all(|fault| !fault.contains("marker")),
-            "{faults:?}"
-        );
+        assert!(faults.iter().all(|fault| !fault.contains("marker")), "{faults:?}");
     }
 
     proptest! {

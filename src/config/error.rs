@@ -57,9 +57,7 @@ pub enum Problem {
         position: usize,
     },
     /// A word that belongs to no flag.
-    #[error(
-        "argument {position}{after} belongs to no flag (not shown: it may be part of a secret){hint}"
-    )]
+    #[error("argument {position}{after} belongs to no flag (not shown: it may be part of a secret){hint}")]
     StrayWord {
         /// Place on the command line, from 1.
         position: usize,
@@ -138,18 +136,12 @@ pub struct Errors {
 impl Errors {
     /// All problems found, if there are any.
     pub(super) fn from_problems(problems: Vec<Problem>) -> Result<(), Self> {
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Self { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
     }
 
     /// A single problem.
     pub(super) fn one(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
+        Self { problems: vec![problem] }
     }
 
     /// The problems, in the order in which they were found.

@@ -48,11 +48,7 @@ fn option(text: &mut String, spec: &OptionSpec) {
 /// The group's title, which says it where nothing of the group exists yet.
 pub(super) fn heading(group: Group) -> String {
     let title = group.title();
-    if is_unbuilt(group) {
-        format!("{title} ({NOT_YET})")
-    } else {
-        title.to_owned()
-    }
+    if is_unbuilt(group) { format!("{title} ({NOT_YET})") } else { title.to_owned() }
 }
 
 /// The meaning, with the status where the group's heading does not tell it.

@@ -87,15 +87,7 @@ impl Kind {
     /// Whether a repeated flag adds to the value instead of replacing it.
     #[must_use]
     pub const fn is_list(self) -> bool {
-        matches!(
-            self,
-            Self::List
-                | Self::Endpoints
-                | Self::Redis
-                | Self::Roles
-                | Self::Secrets
-                | Self::SecretLines
-        )
+        matches!(self, Self::List | Self::Endpoints | Self::Redis | Self::Roles | Self::Secrets | Self::SecretLines)
     }
 
     /// Whether an empty flag value (`-redis-address=`) means "unset" instead of being an error.
@@ -136,8 +128,7 @@ impl Kind {
             Self::Text => "a text".to_owned(),
             Self::Path => "a path".to_owned(),
             Self::Url => {
-                "http:// or https:// with a host and perhaps a path, without credentials, query or fragment"
-                    .to_owned()
+                "http:// or https:// with a host and perhaps a path, without credentials, query or fragment".to_owned()
             }
             Self::Duration { min } => format!("{TIME}, at least {}", show_duration(min)),
             Self::OptionalDuration { min } => {
@@ -150,19 +141,12 @@ impl Kind {
             Self::Listen => "ip:port such as 127.0.0.1:7001 or [::1]:7001, or off".to_owned(),
             Self::List => "a comma-separated list".to_owned(),
             Self::Endpoints => {
-                "host:port, http://host:port or https://host:port, several separated by commas"
-                    .to_owned()
+                "host:port, http://host:port or https://host:port, several separated by commas".to_owned()
             }
-            Self::Redis => {
-                "host:port, redis://host:port or rediss://host:port, several separated by commas"
-                    .to_owned()
-            }
+            Self::Redis => "host:port, redis://host:port or rediss://host:port, several separated by commas".to_owned(),
             Self::Level => "DEBUG, INFO, WARN or ERROR".to_owned(),
             Self::Format => "json, text or auto".to_owned(),
-            Self::Roles => {
-                "<SAN>=<role>, several separated by commas; a role is inspect, sync or admin"
-                    .to_owned()
-            }
+            Self::Roles => "<SAN>=<role>, several separated by commas; a role is inspect, sync or admin".to_owned(),
             Self::Secret | Self::Secrets | Self::SecretLines => "a secret that is not empty".to_owned(),
         }
     }
@@ -180,14 +164,10 @@ impl Kind {
             Self::Text => Value::Text(text.to_owned()),
             Self::Path => Value::Path(PathBuf::from(text)),
             Self::Url => Value::Text(parse_base_url(text)?),
-            Self::Duration { min } => {
-                Value::Duration(Some(parse_duration(text).filter(|time| *time >= min)?))
-            }
+            Self::Duration { min } => Value::Duration(Some(parse_duration(text).filter(|time| *time >= min)?)),
             Self::OptionalDuration { min } => parse_optional_duration(text, min)?,
             Self::Port => Value::Number(Some(u64::from(text.parse::<u16>().ok()?))),
-            Self::Count { min, max } => {
-                Value::Number(Some(text.parse().ok().filter(|n| (min..=max).contains(n))?))
-            }
+            Self::Count { min, max } => Value::Number(Some(text.parse().ok().filter(|n| (min..=max).contains(n))?)),
             Self::Limit => parse_limit(text)?,
             Self::Ip => Value::Ip(text.parse().ok()?),
             Self::Listen if text.eq_ignore_ascii_case("off") => Value::Listen(None),
@@ -217,14 +197,9 @@ pub(super) fn parse_bool(text: &str) -> Option<bool> {
 }
 
 fn parse_optional_duration(text: &str, min: Duration) -> Option<Value> {
-    let time = if text.eq_ignore_ascii_case("off") {
-        Duration::ZERO
-    } else {
-        parse_duration(text)?
-    };
+    let time = if text.eq_ignore_ascii_case("off") { Duration::ZERO } else { parse_duration(text)? };
     let time = (!time.is_zero()).then_some(time);
-    time.is_none_or(|time| time >= min)
-        .then_some(Value::Duration(time))
+    time.is_none_or(|time| time >= min).then_some(Value::Duration(time))
 }
 
 fn parse_limit(text: &str) -> Option<Value> {
@@ -244,10 +219,7 @@ fn parse_role(item: &str) -> Option<(String, Role)> {
 
 /// Reads each item of a list; `None` if one is not valid or there is none.
 fn items<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    let items = text
-        .split([',', '\n'])
-        .map(str::trim)
-        .filter(|item| !item.is_empty());
+    let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
     let items: Vec<T> = items.map(read).collect::<Option<_>>()?;
     (!items.is_empty()).then_some(items)
 }

@@ -29,14 +29,8 @@ pub fn option_table_markdown() -> String {
 }
 
 fn variables(spec: &OptionSpec) -> String {
-    let names = spec
-        .variable_name()
-        .into_iter()
-        .chain(spec.file_variable_name());
-    names
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    let names = spec.variable_name().into_iter().chain(spec.file_variable_name());
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// What Markdown would take for a column, a tag or emphasis.

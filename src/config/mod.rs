@@ -37,9 +37,8 @@ mod wrap;
 mod online_tests;
 
 pub use areas::{
-    ApiKeys, GrpcConfig, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, Offline,
-    OutboundProxies, Peer, RedisConfig, RedisTopology, Role, RoleTokens, TlsFiles, UpstreamConfig,
-    UsageConfig,
+    ApiKeys, GrpcConfig, HttpConfig, LogConfig, LogFormat, LogLevel, Mode, Offline, OutboundProxies, Peer, RedisConfig,
+    RedisTopology, Role, RoleTokens, TlsFiles, UpstreamConfig, UsageConfig,
 };
 pub use command::{COMMANDS, split_command, unknown_command};
 pub use duration::{parse_duration, show_duration};
@@ -96,11 +95,7 @@ enum Unbuilt {
     Allow,
 }
 
-fn parse_with(
-    args: &[String],
-    surroundings: &dyn Surroundings,
-    unbuilt: Unbuilt,
-) -> Result<Request, Errors> {
+fn parse_with(args: &[String], surroundings: &dyn Surroundings, unbuilt: Unbuilt) -> Result<Request, Errors> {
     let mut line = command_line::read(args);
     // Somebody who asks for help must get it, whatever else is wrong.
     if line.asks("help") {
@@ -128,41 +123,22 @@ fn parse_with(
 
 /// Whether a source is named, if only by a value that was refused or a flag that was mistyped.
 fn names_source(settings: &Settings, problems: &[Problem]) -> bool {
-    const SOURCES: [&str; 6] = [
-        "offline",
-        "file-data-source",
-        "api-keys",
-        "proxy-key",
-        "peer-address",
-        "read-replica",
-    ];
+    const SOURCES: [&str; 6] = ["offline", "file-data-source", "api-keys", "proxy-key", "peer-address", "read-replica"];
     let mistyped = |problem: &Problem| match problem {
         Problem::UnknownFlag { nearest, .. } => SOURCES.contains(nearest),
-        Problem::FileFlag { option, .. } | Problem::MissingValue { option, .. } => {
-            SOURCES.contains(option)
-        }
+        Problem::FileFlag { option, .. } | Problem::MissingValue { option, .. } => SOURCES.contains(option),
         _ => false,
     };
     SOURCES.iter().any(|flag| settings.is_asked_for(flag)) || problems.iter().any(mistyped)
 }
 
-fn request(
-    settings: &Settings,
-    warnings: Vec<String>,
-    notices: Vec<String>,
-) -> Result<Request, Errors> {
+fn request(settings: &Settings, warnings: Vec<String>, notices: Vec<String>) -> Result<Request, Errors> {
     let print = settings.flag("print-config");
-    let config = Config::from_settings(settings, warnings, notices)
-        .ok_or_else(|| Errors::one(Problem::NoSource))?;
+    let config = Config::from_settings(settings, warnings, notices).ok_or_else(|| Errors::one(Problem::NoSource))?;
     let config = Box::new(config);
     Ok(if print {
         let mode = config.mode.name();
-        Request::PrintConfig(print::text(
-            settings,
-            mode,
-            &config.warnings,
-            &config.notices,
-        ))
+        Request::PrintConfig(print::text(settings, mode, &config.warnings, &config.notices))
     } else if settings.flag("check") {
         Request::Check(config)
     } else {

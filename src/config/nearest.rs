@@ -2,15 +2,8 @@
 
 /// The candidate with the fewest edits from `word`, the first of equals; letter case, and `_` for
 /// `-`, count as no edit. `None` only without candidates.
-pub(super) fn nearest<'a>(
-    word: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let word: Vec<char> = word
-        .to_ascii_lowercase()
-        .replace('_', "-")
-        .chars()
-        .collect();
+pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word: Vec<char> = word.to_ascii_lowercase().replace('_', "-").chars().collect();
     candidates.min_by_key(|candidate| distance(&word, candidate))
 }
 
@@ -29,11 +22,7 @@ fn distance(left: &[char], right: &str) -> usize {
             let added = cell(&last, column + 1) + 1;
             let dropped = cell(&current, column) + 1;
             let is_swap = other_before == Some(letter) && letter_before == Some(*other);
-            let swapped = if is_swap {
-                cell(&last_but_one, column.saturating_sub(1)) + 1
-            } else {
-                added
-            };
+            let swapped = if is_swap { cell(&last_but_one, column.saturating_sub(1)) + 1 } else { added };
             current.push(replaced.min(added).min(dropped).min(swapped));
             other_before = Some(*other);
         }
@@ -61,11 +50,7 @@ mod tests {
     #[test]
     fn picks_the_nearest() {
         let names = ["port", "offline", "api-keys"];
-        for (word, expected) in [
-            ("prot", "port"),
-            ("ofline", "offline"),
-            ("API_KEYS", "api-keys"),
-        ] {
+        for (word, expected) in [("prot", "port"), ("ofline", "offline"), ("API_KEYS", "api-keys")] {
             assert_eq!(nearest(word, names.into_iter()), Some(expected));
         }
     }

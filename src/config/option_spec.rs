@@ -139,13 +139,7 @@ impl Group {
 impl OptionSpec {
     /// A row that matters everywhere, works, and has the usual variable.
     #[must_use]
-    pub const fn new(
-        group: Group,
-        flag: &'static str,
-        kind: Kind,
-        fallback: Fallback,
-        help: &'static str,
-    ) -> Self {
+    pub const fn new(group: Group, flag: &'static str, kind: Kind, fallback: Fallback, help: &'static str) -> Self {
         Self {
             flag,
             variable: Variable::FromFlag,
@@ -183,9 +177,7 @@ impl OptionSpec {
     #[must_use]
     pub fn variable_name(&self) -> Option<String> {
         match self.variable {
-            Variable::FromFlag | Variable::EitherCase => {
-                Some(self.flag.to_ascii_uppercase().replace('-', "_"))
-            }
+            Variable::FromFlag | Variable::EitherCase => Some(self.flag.to_ascii_uppercase().replace('-', "_")),
             Variable::Named(name) => Some(name.to_owned()),
             Variable::None => None,
         }

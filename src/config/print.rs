@@ -8,12 +8,7 @@ use super::settings::{Setting, Settings};
 
 /// Every option with its value and where that came from, secrets as `***`; then what would be
 /// logged at start.
-pub(super) fn text(
-    settings: &Settings,
-    mode: &str,
-    warnings: &[String],
-    notices: &[String],
-) -> String {
+pub(super) fn text(settings: &Settings, mode: &str, warnings: &[String], notices: &[String]) -> String {
     let mut text = format!("mode: {mode}\n");
     for group in Group::ALL {
         let mut settings_shown = settings

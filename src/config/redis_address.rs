@@ -35,20 +35,11 @@ impl RedisAddress {
             None => (None, rest),
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let database = if path.is_empty() {
-            None
-        } else {
-            Some(path.parse().ok()?)
-        };
+        let database = if path.is_empty() { None } else { Some(path.parse().ok()?) };
         Self::from_parts(tls, user, authority, database)
     }
 
-    fn from_parts(
-        tls: bool,
-        user: Option<&str>,
-        authority: &str,
-        database: Option<u32>,
-    ) -> Option<Self> {
+    fn from_parts(tls: bool, user: Option<&str>, authority: &str, database: Option<u32>) -> Option<Self> {
         let (host, port) = parse_authority(authority)?;
         let (username, password) = user.map_or((None, None), |user| match user.split_once(':') {
             Some((name, password)) => (Some(name), Some(password)),
@@ -91,10 +82,7 @@ mod tests {
     #[test]
     fn plain_and_urls() {
         let plain = RedisAddress::parse("redis:6380").unwrap();
-        assert_eq!(
-            (plain.host.as_str(), plain.port, plain.tls),
-            ("redis", 6380, false)
-        );
+        assert_eq!((plain.host.as_str(), plain.port, plain.tls), ("redis", 6380, false));
         let url = RedisAddress::parse("rediss://me:p%40ss@[::1]/3").unwrap();
         assert_eq!((url.host.as_str(), url.port, url.tls), ("::1", 6379, true));
         assert_eq!(url.username.as_deref(), Some("me"));
@@ -105,14 +93,7 @@ mod tests {
 
     #[test]
     fn refused() {
-        for bad in [
-            "",
-            "http://redis",
-            "redis://",
-            "redis://a/x",
-            "redis:99999",
-            "redis://%zz@a",
-        ] {
+        for bad in ["", "http://redis", "redis://", "redis://a/x", "redis:99999", "redis://%zz@a"] {
             assert!(RedisAddress::parse(bad).is_none(), "{bad}");
         }
     }

@@ -17,14 +17,9 @@ pub(super) fn is_unused(settings: &Settings, setting: &Setting) -> bool {
 /// One line that names what was given and is not used offline, and what else is good to know.
 pub(super) fn notices(settings: &Settings) -> Vec<String> {
     let mut notices = Vec::new();
-    let unused = names(settings, |setting| {
-        setting.is_given() && is_unused(settings, setting)
-    });
+    let unused = names(settings, |setting| setting.is_given() && is_unused(settings, setting));
     if !unused.is_empty() {
-        notices.push(format!(
-            "offline: given but not used: {}",
-            unused.join(", ")
-        ));
+        notices.push(format!("offline: given but not used: {}", unused.join(", ")));
     }
     if settings.flag("legacy-tokens") && !settings.flag("bypass-auth") {
         notices.push(
@@ -34,14 +29,10 @@ pub(super) fn notices(settings: &Settings) -> Vec<String> {
         );
     }
     if settings.flag("read-replica") && !settings.flag("offline") {
-        let keys = names(settings, |setting| {
-            setting.is_given() && matches!(setting.spec.flag, "api-keys" | "proxy-key")
-        });
+        let keys =
+            names(settings, |setting| setting.is_given() && matches!(setting.spec.flag, "api-keys" | "proxy-key"));
         if !keys.is_empty() {
-            notices.push(format!(
-                "read-replica: given but not used: {}",
-                keys.join(", ")
-            ));
+            notices.push(format!("read-replica: given but not used: {}", keys.join(", ")));
         }
     }
     notices
@@ -50,22 +41,13 @@ pub(super) fn notices(settings: &Settings) -> Vec<String> {
 /// Everything that an operator should look at.
 pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     let mut warnings = Vec::new();
-    let ignored = names(settings, |setting| {
-        setting.is_asked_for() && matches!(setting.spec.status, Status::NoEffect(_))
-    });
+    let ignored =
+        names(settings, |setting| setting.is_asked_for() && matches!(setting.spec.status, Status::NoEffect(_)));
     if !ignored.is_empty() {
-        warnings.push(format!(
-            "accepted, but without effect in this relay: {}",
-            ignored.join(", ")
-        ));
+        warnings.push(format!("accepted, but without effect in this relay: {}", ignored.join(", ")));
     }
-    if settings
-        .secret("auth-secret")
-        .is_some_and(|secret| secret.expose() == PUBLISHED_SECRET)
-    {
-        warnings.push(
-            "auth-secret is the Go proxy's published default: anybody can forge tokens".to_owned(),
-        );
+    if settings.secret("auth-secret").is_some_and(|secret| secret.expose() == PUBLISHED_SECRET) {
+        warnings.push("auth-secret is the Go proxy's published default: anybody can forge tokens".to_owned());
     }
     if settings.flag("bypass-auth") {
         warnings.push("bypass-auth is on: data routes answer without a token".to_owned());
@@ -105,23 +87,13 @@ fn grpc(settings: &Settings, warnings: &mut Vec<String>) {
     };
     let exposed = !address.ip().to_canonical().is_loopback();
     if exposed && has_tokens(settings) && !settings.is_given("grpc-tls-cert") {
-        warnings.push(
-            "grpc-address can be reached from other machines without TLS: tokens travel readable"
-                .to_owned(),
-        );
+        warnings.push("grpc-address can be reached from other machines without TLS: tokens travel readable".to_owned());
     }
     if settings.is_given("grpc-client-ca") && !settings.is_given("grpc-client-roles") {
-        warnings.push(
-            "grpc-client-ca without grpc-client-roles: client certificates have no role".to_owned(),
-        );
+        warnings.push("grpc-client-ca without grpc-client-roles: client certificates have no role".to_owned());
     }
 }
 
 fn names(settings: &Settings, wanted: impl Fn(&Setting) -> bool) -> Vec<&'static str> {
-    settings
-        .0
-        .iter()
-        .filter(|setting| wanted(setting))
-        .map(|setting| setting.spec.flag)
-        .collect()
+    settings.0.iter().filter(|setting| wanted(setting)).map(|setting| setting.spec.flag).collect()
 }

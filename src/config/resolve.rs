@@ -14,10 +14,7 @@ use super::surroundings::Surroundings;
 /// Variables from one place; earlier layers win over later ones.
 pub(super) enum Layer<'a> {
     Process(&'a dyn Surroundings),
-    EnvFile {
-        path: PathBuf,
-        variables: BTreeMap<String, String>,
-    },
+    EnvFile { path: PathBuf, variables: BTreeMap<String, String> },
 }
 
 impl Layer<'_> {
@@ -31,10 +28,7 @@ impl Layer<'_> {
     fn origin(&self, variable: String) -> Origin {
         match self {
             Self::Process(_) => Origin::Environment(variable),
-            Self::EnvFile { path, .. } => Origin::EnvFile {
-                path: path.clone(),
-                variable,
-            },
+            Self::EnvFile { path, .. } => Origin::EnvFile { path: path.clone(), variable },
         }
     }
 }
@@ -49,11 +43,7 @@ pub(super) fn layers<'a>(
     warnings: &mut Vec<String>,
 ) -> Vec<Layer<'a>> {
     let mut layers = Vec::new();
-    for text in line
-        .texts("env-file")
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-    {
+    for text in line.texts("env-file").map(str::trim).filter(|text| !text.is_empty()) {
         let path = PathBuf::from(text);
         match read_env_file(&path, surroundings) {
             Ok(file) => {
@@ -64,15 +54,11 @@ pub(super) fn layers<'a>(
                         file.quoted.join(", ")
                     ));
                 }
-                layers.push(Layer::EnvFile {
-                    path,
-                    variables: file.variables,
-                });
+                layers.push(Layer::EnvFile { path, variables: file.variables });
             }
-            Err(faults) => problems.extend(faults.into_iter().map(|what| Problem::EnvFile {
-                path: path.clone(),
-                what,
-            })),
+            Err(faults) => {
+                problems.extend(faults.into_iter().map(|what| Problem::EnvFile { path: path.clone(), what }))
+            }
         }
     }
     layers.push(Layer::Process(surroundings));
@@ -80,13 +66,8 @@ pub(super) fn layers<'a>(
     layers
 }
 
-fn read_env_file(
-    path: &Path,
-    surroundings: &dyn Surroundings,
-) -> Result<env_file::EnvFile, Vec<String>> {
-    let text = surroundings
-        .read_file(path)
-        .map_err(|error| vec![error.to_string()])?;
+fn read_env_file(path: &Path, surroundings: &dyn Surroundings) -> Result<env_file::EnvFile, Vec<String>> {
+    let text = surroundings.read_file(path).map_err(|error| vec![error.to_string()])?;
     env_file::parse(&text)
 }
 
@@ -129,16 +110,9 @@ fn find(
 ) -> Result<Option<Found>, Problem> {
     let texts: Vec<&str> = line.texts(spec.flag).map(str::trim).collect();
     if let Some(last) = texts.last() {
-        let text = if spec.kind.is_list() {
-            texts.join("\n")
-        } else {
-            (*last).to_owned()
-        };
+        let text = if spec.kind.is_list() { texts.join("\n") } else { (*last).to_owned() };
         let text = text.trim().to_owned();
-        return Ok(Some(Found {
-            text,
-            origin: Origin::Flag(spec.flag),
-        }));
+        return Ok(Some(Found { text, origin: Origin::Flag(spec.flag) }));
     }
     for layer in layers {
         if let Some(found) = find_in_layer(spec, layer, surroundings)? {
@@ -165,14 +139,8 @@ fn find_in_layer(
     };
     match (value, file) {
         (None, None) => Ok(None),
-        (Some((variable, _)), Some(_)) => Err(Problem::ValueAndFile {
-            option: spec.flag,
-            variable,
-        }),
-        (Some((variable, text)), None) => Ok(Some(Found {
-            text,
-            origin: layer.origin(variable),
-        })),
+        (Some((variable, _)), Some(_)) => Err(Problem::ValueAndFile { option: spec.flag, variable }),
+        (Some((variable, text)), None) => Ok(Some(Found { text, origin: layer.origin(variable) })),
         (None, Some((variable, path))) => read_secret_file(spec, variable, path, surroundings),
     }
 }
@@ -184,10 +152,7 @@ fn text(spec: &OptionSpec, layer: &Layer<'_>, variable: &str) -> Result<Option<S
     };
     match text.to_str().map(str::trim) {
         Some(text) => Ok((!text.is_empty()).then(|| text.to_owned())),
-        None => Err(Problem::NotUnicode {
-            option: spec.flag,
-            variable: variable.to_owned(),
-        }),
+        None => Err(Problem::NotUnicode { option: spec.flag, variable: variable.to_owned() }),
     }
 }
 
@@ -204,36 +169,19 @@ fn read_secret_file(
         Err(error) => Err(format!("cannot be read: {error}")),
     };
     match text {
-        Ok(text) => Ok(Some(Found {
-            text,
-            origin: Origin::File { path, variable },
-        })),
-        Err(what) => Err(Problem::SecretFile {
-            option: spec.flag,
-            variable,
-            path,
-            what,
-        }),
+        Ok(text) => Ok(Some(Found { text, origin: Origin::File { path, variable } })),
+        Err(what) => Err(Problem::SecretFile { option: spec.flag, variable, path, what }),
     }
 }
 
 fn read(spec: &'static OptionSpec, found: &Found) -> Result<Setting, Problem> {
     let shown = shown(spec, &found.text);
     match spec.kind.parse(&found.text) {
-        Some(value) => Ok(Setting {
-            spec,
-            value: Some(value),
-            shown,
-            origin: found.origin.clone(),
-        }),
+        Some(value) => Ok(Setting { spec, value: Some(value), shown, origin: found.origin.clone() }),
         None => Err(Problem::InvalidValue {
             option: spec.flag,
             // Quoted and escaped, so that line ends and control characters stay visible.
-            value: if spec.kind.is_secret() {
-                shown
-            } else {
-                format!("{shown:?}")
-            },
+            value: if spec.kind.is_secret() { shown } else { format!("{shown:?}") },
             origin: found.origin.to_string(),
             expected: spec.kind.expected(),
         }),
@@ -245,25 +193,14 @@ fn default(spec: &'static OptionSpec) -> Setting {
         Fallback::Text(text) => spec.kind.parse(text),
         Fallback::Derived(_) | Fallback::None => None,
     };
-    Setting {
-        value,
-        ..unset(spec)
-    }
+    Setting { value, ..unset(spec) }
 }
 
 fn refused(spec: &'static OptionSpec) -> Setting {
-    Setting {
-        origin: Origin::Refused,
-        ..unset(spec)
-    }
+    Setting { origin: Origin::Refused, ..unset(spec) }
 }
 
 fn unset(spec: &'static OptionSpec) -> Setting {
     let shown = spec.fallback_text().to_owned();
-    Setting {
-        spec,
-        value: None,
-        shown,
-        origin: Origin::Default,
-    }
+    Setting { spec, value: None, shown, origin: Origin::Default }
 }

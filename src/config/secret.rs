@@ -77,29 +77,20 @@ mod tests {
     #[test]
     fn prints_nothing_of_the_text() {
         let secret = Secret::new("s3cr3t");
-        assert_eq!(
-            format!("{secret} {secret:?} {:?}", Some(&secret)),
-            "*** *** Some(***)"
-        );
+        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "*** *** Some(***)");
         assert_eq!(secret.expose(), "s3cr3t");
     }
 
     #[test]
     fn lists_split_at_commas_and_lines() {
-        let texts: Vec<String> = split_secrets(" a, b\nc\n\n,a")
-            .iter()
-            .map(|s| s.expose().to_owned())
-            .collect();
+        let texts: Vec<String> = split_secrets(" a, b\nc\n\n,a").iter().map(|s| s.expose().to_owned()).collect();
         assert_eq!(texts, ["a", "b", "c"]);
         assert_eq!(split_secret_lines("a,b\nc").len(), 2);
     }
 
     #[test]
     fn credentials_in_addresses_are_masked() {
-        assert_eq!(
-            without_credentials("redis://u:p,w@a:1,redis://u:q@b:2"),
-            "***@b:2"
-        );
+        assert_eq!(without_credentials("redis://u:p,w@a:1,redis://u:q@b:2"), "***@b:2");
         assert_eq!(without_credentials("redis:6379"), "redis:6379");
     }
 }

@@ -73,11 +73,7 @@ pub(super) fn shown(spec: &OptionSpec, text: &str) -> String {
     if spec.kind.is_secret() {
         return MASK.to_owned();
     }
-    let text = text
-        .split('\n')
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join(",");
+    let text = text.split('\n').map(str::trim).collect::<Vec<_>>().join(",");
     without_credentials(&text)
 }
 
@@ -104,11 +100,7 @@ impl Settings {
     /// Sets what follows from other options.
     pub(super) fn derive(&mut self, flag: &str, value: &Value, shown: &str, why: &str) {
         debug_assert!(self.get(flag).is_some(), "no option is called {flag}");
-        for setting in self
-            .0
-            .iter_mut()
-            .filter(|setting| setting.spec.flag == flag)
-        {
+        for setting in self.0.iter_mut().filter(|setting| setting.spec.flag == flag) {
             setting.value = Some(value.clone());
             shown.clone_into(&mut setting.shown);
             setting.origin = Origin::Derived(why.to_owned());
@@ -116,46 +108,20 @@ impl Settings {
     }
 
     pub(super) fn flag(&self, flag: &str) -> bool {
-        self.pick(flag, |value| {
-            if let Value::Bool(on) = value {
-                Some(*on)
-            } else {
-                None
-            }
-        })
-        .unwrap_or_default()
+        self.pick(flag, |value| if let Value::Bool(on) = value { Some(*on) } else { None }).unwrap_or_default()
     }
 
     pub(super) fn text(&self, flag: &str) -> Option<String> {
-        self.pick(flag, |value| {
-            if let Value::Text(text) = value {
-                Some(text.clone())
-            } else {
-                None
-            }
-        })
+        self.pick(flag, |value| if let Value::Text(text) = value { Some(text.clone()) } else { None })
     }
 
     pub(super) fn path(&self, flag: &str) -> Option<PathBuf> {
-        self.pick(flag, |value| {
-            if let Value::Path(path) = value {
-                Some(path.clone())
-            } else {
-                None
-            }
-        })
+        self.pick(flag, |value| if let Value::Path(path) = value { Some(path.clone()) } else { None })
     }
 
     /// A time that may be off.
     pub(super) fn optional_duration(&self, flag: &str) -> Option<Duration> {
-        self.pick(flag, |value| {
-            if let Value::Duration(time) = value {
-                Some(*time)
-            } else {
-                None
-            }
-        })
-        .flatten()
+        self.pick(flag, |value| if let Value::Duration(time) = value { Some(*time) } else { None }).flatten()
     }
 
     pub(super) fn duration(&self, flag: &str) -> Duration {
@@ -164,15 +130,9 @@ impl Settings {
 
     /// A number that may be off.
     pub(super) fn limit(&self, flag: &str) -> Option<usize> {
-        self.pick(flag, |value| {
-            if let Value::Number(number) = value {
-                Some(*number)
-            } else {
-                None
-            }
-        })
-        .flatten()
-        .and_then(|number| usize::try_from(number).ok())
+        self.pick(flag, |value| if let Value::Number(number) = value { Some(*number) } else { None })
+            .flatten()
+            .and_then(|number| usize::try_from(number).ok())
     }
 
     pub(super) fn count(&self, flag: &str) -> usize {
@@ -180,62 +140,30 @@ impl Settings {
     }
 
     pub(super) fn port(&self, flag: &str) -> Option<u16> {
-        self.limit(flag)
-            .and_then(|number| u16::try_from(number).ok())
+        self.limit(flag).and_then(|number| u16::try_from(number).ok())
     }
 
     pub(super) fn ip(&self, flag: &str) -> Option<IpAddr> {
-        self.pick(flag, |value| {
-            if let Value::Ip(ip) = value {
-                Some(*ip)
-            } else {
-                None
-            }
-        })
+        self.pick(flag, |value| if let Value::Ip(ip) = value { Some(*ip) } else { None })
     }
 
     pub(super) fn listen(&self, flag: &str) -> Option<SocketAddr> {
-        self.pick(flag, |value| {
-            if let Value::Listen(at) = value {
-                Some(*at)
-            } else {
-                None
-            }
-        })
-        .flatten()
+        self.pick(flag, |value| if let Value::Listen(at) = value { Some(*at) } else { None }).flatten()
     }
 
     pub(super) fn list(&self, flag: &str) -> Vec<String> {
-        self.pick(flag, |value| {
-            if let Value::List(list) = value {
-                Some(list.clone())
-            } else {
-                None
-            }
-        })
-        .unwrap_or_default()
+        self.pick(flag, |value| if let Value::List(list) = value { Some(list.clone()) } else { None })
+            .unwrap_or_default()
     }
 
     pub(super) fn redis(&self, flag: &str) -> Vec<RedisAddress> {
-        self.pick(flag, |value| {
-            if let Value::Redis(list) = value {
-                Some(list.clone())
-            } else {
-                None
-            }
-        })
-        .unwrap_or_default()
+        self.pick(flag, |value| if let Value::Redis(list) = value { Some(list.clone()) } else { None })
+            .unwrap_or_default()
     }
 
     pub(super) fn secrets(&self, flag: &str) -> Vec<Secret> {
-        self.pick(flag, |value| {
-            if let Value::Secrets(all) = value {
-                Some(all.clone())
-            } else {
-                None
-            }
-        })
-        .unwrap_or_default()
+        self.pick(flag, |value| if let Value::Secrets(all) = value { Some(all.clone()) } else { None })
+            .unwrap_or_default()
     }
 
     pub(super) fn secret(&self, flag: &str) -> Option<Secret> {

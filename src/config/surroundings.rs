@@ -32,14 +32,9 @@ impl Surroundings for Process {
 
     fn read_file(&self, path: &Path) -> io::Result<String> {
         let mut text = String::new();
-        File::open(path)?
-            .take(LARGEST_FILE + 1)
-            .read_to_string(&mut text)?;
+        File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
         if text.len() as u64 > LARGEST_FILE {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "larger than 1 MiB",
-            ));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB"));
         }
         Ok(text)
     }
@@ -74,10 +69,7 @@ impl Surroundings for Fixed {
     }
 
     fn read_file(&self, path: &Path) -> io::Result<String> {
-        self.files
-            .get(path)
-            .cloned()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 

@@ -8,7 +8,7 @@ pub fn bucket(bucket_by: &str, text: &str) -> u8 {
     u8::try_from(hash % 100 + 1).unwrap_or(100)
 }
 
-/// MurmurHash3, the 32-bit variant for x86, with seed 0.
+/// `MurmurHash3`, the 32-bit variant for x86, with seed 0.
 fn murmur3_32(bytes: impl Iterator<Item = u8>) -> u32 {
     let mut hash = 0_u32;
     let mut length = 0_u32;

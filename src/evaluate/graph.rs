@@ -48,25 +48,26 @@ impl Walk {
         self.enter(root);
         while let Some((node, targets)) = path.last_mut() {
             let node = *node;
-            match targets.next() {
-                Some(&target) => match self.order.get(at(target)).copied() {
+            if let Some(&target) = targets.next() {
+                match self.order.get(at(target)).copied() {
                     Some(UNSEEN) => {
                         self.enter(target);
                         path.push((target, edges(target).iter()));
                     }
-                    Some(order) if self.on_stack.get(at(target)) == Some(&true) => self.lower(node, order),
+                    Some(order) if self.on_stack.get(at(target)) == Some(&true) => {
+                        self.lower(node, order);
+                    }
                     _ => {}
-                },
-                None => {
-                    path.pop();
-                    let low = self.low.get(at(node)).copied().unwrap_or(UNSEEN);
-                    if let Some(&(parent, _)) = path.last() {
-                        self.lower(parent, low);
-                    }
-                    if self.order.get(at(node)) == Some(&low) {
-                        self.close(node, edges(node));
-                    }
                 }
+                continue;
+            }
+            path.pop();
+            let low = self.low.get(at(node)).copied().unwrap_or(UNSEEN);
+            if let Some(&(parent, _)) = path.last() {
+                self.lower(parent, low);
+            }
+            if self.order.get(at(node)) == Some(&low) {
+                self.close(node, edges(node));
             }
         }
     }

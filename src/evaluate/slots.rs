@@ -41,9 +41,8 @@ impl Names {
         let slot = Slot::try_from(self.names.len()).unwrap_or(Slot::MAX);
         self.names.push(Arc::from(name));
         let names = &self.names;
-        self.slots.insert_unique(hash, slot, |&slot| {
-            hasher.hash_one(names.get(at(slot)).map_or("", |name| name.as_ref()))
-        });
+        self.slots
+            .insert_unique(hash, slot, |&slot| hasher.hash_one(names.get(at(slot)).map_or("", |name| name.as_ref())));
         slot
     }
 }

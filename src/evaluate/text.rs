@@ -41,7 +41,9 @@ fn plain(number: f64) -> String {
 /// Scientific notation as Go writes it: a sign and at least two digits of exponent.
 fn scientific(number: f64) -> String {
     let text = format!("{number:e}");
-    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let Some((digits, exponent)) = text.split_once('e') else {
+        return text;
+    };
     let (sign, exponent) = match exponent.strip_prefix('-') {
         Some(magnitude) => ('-', magnitude),
         None => ('+', exponent),

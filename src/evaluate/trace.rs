@@ -1,6 +1,8 @@
 //! What evaluation can be watched by. Answers are computed with [`Silent`], which costs nothing.
 
-use super::compiled::{CompiledClause, CompiledDistribution, CompiledFlag, CompiledPrerequisite, CompiledRule, MapEntry};
+use super::compiled::{
+    CompiledClause, CompiledDistribution, CompiledFlag, CompiledPrerequisite, CompiledRule, MapEntry,
+};
 use super::explanation::{PrerequisiteOutcome, Reason, SegmentOutcome};
 use super::slots::Slot;
 

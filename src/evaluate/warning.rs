@@ -43,9 +43,7 @@ pub enum Warning {
         segment: Arc<str>,
     },
     /// A prerequisite that does not exist ends the list of prerequisites.
-    #[error(
-        "flag \"{flag}\" has the unknown prerequisite \"{prerequisite}\": it counts as met, as do those after it"
-    )]
+    #[error("flag \"{flag}\" has the unknown prerequisite \"{prerequisite}\": it counts as met, as do those after it")]
     UnknownPrerequisite {
         /// Who refers to it.
         flag: Arc<str>,

@@ -116,7 +116,12 @@ impl Access {
     ///
     /// # Errors
     /// No credential, or one that is not good.
-    pub fn caller(&self, metadata: &MetadataMap, peer: Option<SocketAddr>, certificate_names: &[String]) -> Result<Caller, Status> {
+    pub fn caller(
+        &self,
+        metadata: &MetadataMap,
+        peer: Option<SocketAddr>,
+        certificate_names: &[String],
+    ) -> Result<Caller, Status> {
         if let Some(sent) = metadata.get("authorization") {
             let text = sent.to_str().unwrap_or_default().trim();
             let token = match text.split_once(' ') {
@@ -126,9 +131,9 @@ impl Access {
             let hash = Digest::of(token.as_bytes());
             // Hashes are compared, all of them, whatever the first bytes say.
             let best = self.tokens.load().iter().filter(|(known, _)| same(known, &hash)).map(|(_, role)| *role).max();
-            return best.map(|role| Caller { role, name: format!("token:{role:?}") }).ok_or_else(|| {
-                status(Fault::CredentialsInvalid, "this token is not known here", About::Nothing)
-            });
+            return best
+                .map(|role| Caller { role, name: format!("token:{role:?}") })
+                .ok_or_else(|| status(Fault::CredentialsInvalid, "this token is not known here", About::Nothing));
         }
         let known = certificate_names.iter().filter_map(|name| Some((*self.certificate_roles.get(name)?, name)));
         if let Some((role, name)) = known.max_by_key(|(role, _)| *role) {

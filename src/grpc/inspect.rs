@@ -54,7 +54,8 @@ impl InspectService for Inspect {
         let request = request.into_inner();
         let page = Page::parse(request.page_size, &request.page_token)?;
         let index = self.store.index();
-        let (environments, next_page_token) = page.cut(index.sorted().into_iter(), |environment| environment.id.as_str());
+        let (environments, next_page_token) =
+            page.cut(index.sorted().into_iter(), |environment| environment.id.as_str());
         let source = self.source.state();
         let environments = environments.into_iter().map(|environment| describe(environment, &source)).collect();
         Ok(Response::new(proto::ListEnvironmentsResponse { environments, next_page_token }))
@@ -72,7 +73,11 @@ impl InspectService for Inspect {
         let index = self.store.index();
         let Some(environment) = index.environment(&id) else {
             let message = format!("environment '{id}' is not served here; ListEnvironments gives the ids");
-            return Err(status(Fault::EnvironmentNotFound, &message, About::Resource { kind: "environment", name: &id }));
+            return Err(status(
+                Fault::EnvironmentNotFound,
+                &message,
+                About::Resource { kind: "environment", name: &id },
+            ));
         };
         let environment = Some(describe(environment, &self.source.state()));
         Ok(Response::new(proto::GetEnvironmentResponse { environment }))

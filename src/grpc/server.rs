@@ -51,7 +51,12 @@ impl GrpcServer {
     ///
     /// # Errors
     /// A TLS file cannot be used.
-    pub async fn new(tcp: TcpListener, config: &GrpcConfig, access: Arc<Access>, inspect: Inspect) -> Result<Self, GrpcError> {
+    pub async fn new(
+        tcp: TcpListener,
+        config: &GrpcConfig,
+        access: Arc<Access>,
+        inspect: Inspect,
+    ) -> Result<Self, GrpcError> {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<InspectServiceServer<Inspect>>().await;
         let reflection = tonic_reflection::server::Builder::configure()

@@ -15,7 +15,10 @@ pub enum About<'a> {
     /// A request field.
     Field(&'a str),
     /// A thing by its type and name.
-    Resource { kind: &'a str, name: &'a str },
+    Resource {
+        kind: &'a str,
+        name: &'a str,
+    },
 }
 
 /// The status of a fault.

@@ -35,7 +35,11 @@ impl Api {
     ///
     /// # Errors
     /// A bad body, an unknown key, or an environment that is not synced.
-    pub async fn authenticate(&self, headers: &HeaderMap, body: &mut Incoming) -> Result<(Arc<Environment>, Answer), Refusal> {
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+    ) -> Result<(Arc<Environment>, Answer), Refusal> {
         let body = request_body::read(headers, body).await?;
         let credentials = read(&body, self.settings.target_validation)?;
         let look = |index: &Index, certain: bool| look(index, certain, &credentials.key_hash);
@@ -111,10 +115,8 @@ fn read_target(json: &Json<'_>, validate: bool) -> Result<StoredTarget, Refusal>
         check_identifier(&identifier)?;
         check_name(&name)?;
     }
-    let mut plain = vec![
-        ("identifier".into(), Json::String(identifier.into())),
-        ("name".into(), Json::String(name.into())),
-    ];
+    let mut plain =
+        vec![("identifier".into(), Json::String(identifier.into())), ("name".into(), Json::String(name.into()))];
     match member(json, "anonymous") {
         None | Some(Json::Null) => {}
         Some(Json::Bool(anonymous)) => plain.push(("anonymous".into(), Json::Bool(*anonymous))),
@@ -129,7 +131,8 @@ fn read_target(json: &Json<'_>, validate: bool) -> Result<StoredTarget, Refusal>
     if json.len() > MAX_TARGET_BYTES {
         return Err(bad(format!("the target is larger than {MAX_TARGET_BYTES} bytes")));
     }
-    let target: Target = serde_json::from_str(&json).map_err(|error| bad(format!("the target cannot be read: {error}")))?;
+    let target: Target =
+        serde_json::from_str(&json).map_err(|error| bad(format!("the target cannot be read: {error}")))?;
     Ok(StoredTarget { target, json: json.into() })
 }
 
@@ -172,7 +175,8 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_take() {
-        let long = format!(r#"{{"apiKey":"k","target":{{"identifier":"a","attributes":{{"x":"{}"}}}}}}"#, "y".repeat(300_000));
+        let long =
+            format!(r#"{{"apiKey":"k","target":{{"identifier":"a","attributes":{{"x":"{}"}}}}}}"#, "y".repeat(300_000));
         for (body, says) in [
             ("", "empty"),
             ("{", "not JSON"),

@@ -34,7 +34,8 @@ impl Api {
     /// # Errors
     /// No token, or one that is not good here.
     pub fn claims(&self, headers: &HeaderMap, memo: &TokenMemo) -> Result<Arc<Claims>, Refusal> {
-        let missing = || Refusal::new(Fault::CredentialsMissing, "no token: send the header Authorization: Bearer <token>");
+        let missing =
+            || Refusal::new(Fault::CredentialsMissing, "no token: send the header Authorization: Bearer <token>");
         let header = headers.get(AUTHORIZATION).ok_or_else(missing)?;
         let invalid = |error: super::token::TokenError| Refusal::new(Fault::CredentialsInvalid, error.to_string());
         // Never waited for: HTTP/2 requests of one connection may meet here.
@@ -79,9 +80,10 @@ impl Api {
         let look = |index: &Index, certain: bool| look(index, certain, environment, claims.as_deref());
         match self.hold.until(&self.store, look).await {
             Some(Ok((environment, snapshot))) => Ok(Access { environment, snapshot, claims }),
-            Some(Err(_)) if claims.is_some() => {
-                Err(Refusal::new(Fault::CredentialsInvalid, "the token's key or environment is not known here (any more)"))
-            }
+            Some(Err(_)) if claims.is_some() => Err(Refusal::new(
+                Fault::CredentialsInvalid,
+                "the token's key or environment is not known here (any more)",
+            )),
             Some(Err(_)) => Err(Refusal::new(Fault::EnvironmentNotFound, "this environment is not known here")),
             None => Err(not_synced()),
         }

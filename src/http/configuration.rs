@@ -1,8 +1,8 @@
 //! Flags and segments for server-side SDKs: ready bytes.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HeaderMap, IF_NONE_MATCH};
 use http::StatusCode;
+use http::header::{ACCEPT_ENCODING, HeaderMap, IF_NONE_MATCH};
 
 use super::answer::{self, Answer, Refusal};
 use crate::fault::Fault;
@@ -74,9 +74,8 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
         for coding in value.to_str().unwrap_or_default().split(',') {
             let mut parts = coding.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default();
-            let refused = parts.any(|p| {
-                p.strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()).is_some_and(|q| q <= 0.0)
-            });
+            let refused = parts
+                .any(|p| p.strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()).is_some_and(|q| q <= 0.0));
             if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
                 return !refused;
             }

@@ -56,7 +56,13 @@ impl Api {
     ///
     /// # Errors
     /// A target above its size; an unknown flag, or one without an answer.
-    pub fn evaluation(&self, access: &Access, headers: &HeaderMap, target: &str, flag: &str) -> Result<Answer, Refusal> {
+    pub fn evaluation(
+        &self,
+        access: &Access,
+        headers: &HeaderMap,
+        target: &str,
+        flag: &str,
+    ) -> Result<Answer, Refusal> {
         let target = target_of(access, headers, target)?;
         let mut evaluator = access.snapshot.compiled.evaluator(&target);
         let Some(answer) = evaluator.flag(flag) else {

@@ -52,7 +52,11 @@ impl AsyncWrite for ClientIo {
         }
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             ClientIo::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, parts),
             ClientIo::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, parts),
@@ -250,7 +254,11 @@ impl AsyncWrite for TrackedIo {
         }
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.io).poll_write_vectored(cx, parts) {
             Poll::Ready(Ok(count)) => {
                 let mut left = count;

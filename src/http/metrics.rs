@@ -44,11 +44,8 @@ impl Api {
         if ended && start.iter().all(u8::is_ascii_whitespace) {
             return Err(bad("the request body is empty; send {\"metricsData\":[…],\"targetData\":[…]}"));
         }
-        let rows = if ended {
-            read_all(encoding, start.as_slice())?
-        } else {
-            read_on_thread(encoding, start, body).await?
-        };
+        let rows =
+            if ended { read_all(encoding, start.as_slice())? } else { read_on_thread(encoding, start, body).await? };
         self.counts.metrics_dropped.fetch_add(rows.metrics, Ordering::Relaxed);
         Ok(answer::json(StatusCode::OK, Bytes::from_static(b"null\n")))
     }
@@ -62,7 +59,8 @@ fn read_all(encoding: Encoding, packed: impl Read + Send) -> Result<Dropped, Ref
     let packed = Limited { inner: packed, left: MAX_METRICS_BYTES };
     let mut dropped = Dropped::default();
     let body = Limited { inner: encoding.reader(packed), left: MAX_METRICS_BYTES };
-    read(io::BufReader::new(body), &mut dropped).map_err(|error| bad(format!("the metrics cannot be read: {error}")))?;
+    read(io::BufReader::new(body), &mut dropped)
+        .map_err(|error| bad(format!("the metrics cannot be read: {error}")))?;
     Ok(dropped)
 }
 
@@ -93,7 +91,8 @@ struct Limited<R> {
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        let limit = || io::Error::other(format!("the body is larger than {MAX_METRICS_BYTES} bytes; send less at once"));
+        let limit =
+            || io::Error::other(format!("the body is larger than {MAX_METRICS_BYTES} bytes; send less at once"));
         self.left = self.left.checked_sub(count as u64).ok_or_else(limit)?;
         Ok(count)
     }

@@ -79,7 +79,8 @@ pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
 /// # Errors
 /// It is too large, cut short, slow, or not what its encoding says.
 pub async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
-    let too_large = || Refusal::new(Fault::LimitExceeded, format!("the request body is larger than {MAX_BODY_BYTES} bytes"));
+    let too_large =
+        || Refusal::new(Fault::LimitExceeded, format!("the request body is larger than {MAX_BODY_BYTES} bytes"));
     let encoding = Encoding::of(headers)?;
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(too_large());

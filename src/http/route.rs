@@ -57,7 +57,9 @@ pub fn parse<'a>(method: &Method, path: &'a str) -> Parsed<'a> {
         ["client", "env", environment, "feature-configs", identifier] => {
             (Route::Flag { environment: decode(environment), identifier: decode(identifier) }, READ)
         }
-        ["client", "env", environment, "target-segments"] => (Route::Segments { environment: decode(environment) }, READ),
+        ["client", "env", environment, "target-segments"] => {
+            (Route::Segments { environment: decode(environment) }, READ)
+        }
         ["client", "env", environment, "target-segments", identifier] => {
             (Route::Segment { environment: decode(environment), identifier: decode(identifier) }, READ)
         }

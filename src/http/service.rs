@@ -83,9 +83,7 @@ async fn route(context: &ConnectionContext, request: Request<Incoming>) -> Route
             .await
             .and_then(|a| Ok((api.evaluation(&a, headers, target, flag)?, a)))
             .map(with_environment),
-        Route::Stream => {
-            Ok(api.stream((&parts.method, parts.version), headers, memo, context.carrier.clone()).await)
-        }
+        Route::Stream => Ok(api.stream((&parts.method, parts.version), headers, memo, context.carrier.clone()).await),
         Route::PostMetrics { environment } => match data(environment).await {
             Ok(access) => api.take_metrics(headers, body).await.map(|answer| (Some(access.environment), answer)),
             Err(refusal) => Err(refusal),
@@ -131,7 +129,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 }
 
 impl Api {
-    fn count(&self, label: RouteLabel, environment: Option<&Environment>, answer: &Answer, started: Instant, body: u64) {
+    fn count(
+        &self,
+        label: RouteLabel,
+        environment: Option<&Environment>,
+        answer: &Answer,
+        started: Instant,
+        body: u64,
+    ) {
         let status = answer.status().as_u16();
         environment.map_or(&self.counts.requests, |environment| &environment.requests).add(label, status);
         if let Some(durations) = self.counts.durations.get(label as usize) {

@@ -99,9 +99,8 @@ impl ResolvesServerCert for Certificate {
 
 fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let file = |path: &Path, what: String| TlsError::File { path: path.display().to_string(), what };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.cert)
-        .map_err(|error| file(&files.cert, error.to_string()))?
-        .collect();
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(&files.cert).map_err(|error| file(&files.cert, error.to_string()))?.collect();
     let chain = chain.map_err(|error| file(&files.cert, error.to_string()))?;
     if chain.is_empty() {
         return Err(file(&files.cert, "it holds no certificate".to_owned()));

@@ -1,11 +1,11 @@
 use super::*;
 
 fn keys(legacy_tokens: bool) -> TokenKeys {
-    TokenKeys::new(&Secret::new("new".into()), &[Secret::new("old".into())], legacy_tokens)
+    TokenKeys::new(&Secret::new("new"), &[Secret::new("old")], legacy_tokens)
 }
 
 fn signed_by(secret: &str, payload: &str) -> String {
-    TokenKeys::new(&Secret::new(secret.into()), &[], true).sign(payload)
+    TokenKeys::new(&Secret::new(secret), &[], true).sign(payload)
 }
 
 #[test]

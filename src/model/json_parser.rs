@@ -161,7 +161,11 @@ impl<'a> Parser<'a> {
     }
 
     /// The inside of a list or object up to `close`, commas between.
-    fn sequence(&mut self, close: u8, mut each: impl FnMut(&mut Self) -> Result<(), JsonError>) -> Result<(), JsonError> {
+    fn sequence(
+        &mut self,
+        close: u8,
+        mut each: impl FnMut(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.blanks();
         if self.peek() == Some(close) {
             self.at += 1;

@@ -29,9 +29,7 @@ pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64,
 }
 
 /// Reads an integer that may be missing, also one written as a float (`3.0`).
-pub(super) fn optional_integer<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<i64>, D::Error> {
+pub(super) fn optional_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     deserializer.deserialize_option(OptionalInteger)
 }
 
@@ -61,9 +59,7 @@ impl<'de> Visitor<'de> for OptionalInteger {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-        i64::try_from(value)
-            .map(Some)
-            .map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+        i64::try_from(value).map(Some).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {

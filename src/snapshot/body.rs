@@ -196,7 +196,9 @@ fn chunks(rows: &[Row]) -> Vec<&[Row]> {
 /// A hash that is the same on every relay and in every run; its low bits
 /// are mixed once more, because similar names give similar ones.
 fn fnv1a(text: &str) -> u64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 20
 }
 
@@ -207,7 +209,9 @@ mod tests {
 
     fn rows(count: usize, size: usize) -> Vec<Row> {
         (0..count)
-            .map(|i| (Arc::from(format!("flag-{i}")), Bytes::from(format!("{{\"n\":{i},\"x\":\"{}\"}}", "y".repeat(size)))))
+            .map(|i| {
+                (Arc::from(format!("flag-{i}")), Bytes::from(format!("{{\"n\":{i},\"x\":\"{}\"}}", "y".repeat(size))))
+            })
             .collect()
     }
 

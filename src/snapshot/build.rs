@@ -45,6 +45,8 @@ pub struct Built {
     pub snapshot: Snapshot,
     pub changes: Vec<Change>,
     pub warnings: Vec<Warning>,
+    /// Segments that SDKs without `rules=v2` see with fewer rules.
+    pub narrowed: Vec<Arc<str>>,
 }
 
 /// Content that cannot be served.
@@ -115,7 +117,9 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
         client_log,
         changed_at: now.unix_s,
     };
-    Ok(Some(Built { snapshot, changes, warnings }))
+    let narrowed = snapshot.segments.iter().filter(|segment| segment.loses_rules);
+    let narrowed = narrowed.map(|segment| Arc::clone(&segment.item.key.identifier)).collect();
+    Ok(Some(Built { snapshot, changes, warnings, narrowed }))
 }
 
 /// Versions that only a merge raised are changes too.
@@ -170,10 +174,7 @@ fn rows(items: &[Arc<ServedItem>], json: impl Fn(&ServedItem) -> &bytes::Bytes) 
     items.iter().map(|served| (Arc::clone(&served.item.key.identifier), json(served).clone())).collect()
 }
 
-fn targets(
-    items: &[Arc<Item>],
-    previous: Option<&Snapshot>,
-) -> Result<HashMap<Arc<str>, Arc<Target>>, BuildError> {
+fn targets(items: &[Arc<Item>], previous: Option<&Snapshot>) -> Result<HashMap<Arc<str>, Arc<Target>>, BuildError> {
     let one = |item: &Arc<Item>| {
         let unchanged = previous.filter(|s| {
             super::content::find(&s.content.targets, item.identifier()).is_some_and(|old| Arc::ptr_eq(old, item))
@@ -216,9 +217,9 @@ fn logs(
     };
     let told = changes.iter().map(|change| (change.key.clone(), change.kind, change.version));
     let direct = entries(environment, now.sequence, now.unix_s, told.clone());
-    let dependents = dependents(changes, previous, compiled)
-        .into_iter()
-        .filter_map(|identifier| super::find(flags, &identifier).map(|served| (served.item.key.clone(), ChangeKind::Patch, served.version)));
+    let dependents = dependents(changes, previous, compiled).into_iter().filter_map(|identifier| {
+        super::find(flags, &identifier).map(|served| (served.item.key.clone(), ChangeKind::Patch, served.version))
+    });
     let for_clients = entries(environment, now.sequence, now.unix_s, told.chain(dependents));
     (previous.log.with(direct), previous.client_log.with(for_clients))
 }

@@ -182,8 +182,7 @@ fn repeats_serving_rules(segment: &Json<'_>) -> bool {
         Some(Json::Array(rules)) if !rules.is_empty() => {
             let derived: Option<Vec<&Json<'_>>> = serving.iter().map(only_clause).collect();
             derived.is_some_and(|clauses| {
-                clauses.len() == rules.len()
-                    && clauses.iter().zip(rules).all(|(a, b)| a.canonical() == b.canonical())
+                clauses.len() == rules.len() && clauses.iter().zip(rules).all(|(a, b)| a.canonical() == b.canonical())
             })
         }
         Some(Json::Array(_) | Json::Null) => true,

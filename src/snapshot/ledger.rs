@@ -113,7 +113,12 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&item.key) else {
             let served = if self.floor > 0 { source.max(self.floor.saturating_add(1)) } else { source };
             self.entries.insert(item.key.clone(), Entry::live(served, item.digest, now));
-            return Some(Change { key: item.key.clone(), kind: ChangeKind::Create, version: served, raised: served > source });
+            return Some(Change {
+                key: item.key.clone(),
+                kind: ChangeKind::Create,
+                version: served,
+                raised: served > source,
+            });
         };
         let kind = if entry.deleted { ChangeKind::Create } else { ChangeKind::Patch };
         let served = match entry.digest {
@@ -156,10 +161,14 @@ impl Ledger {
     /// and the floor.
     #[must_use]
     pub fn served_versions(&self, content: &Content) -> ServedVersions {
-        let source: BTreeMap<&ItemKey, i64> = content.items().map(|item| (&item.key, item.version.unwrap_or(1))).collect();
+        let source: BTreeMap<&ItemKey, i64> =
+            content.items().map(|item| (&item.key, item.version.unwrap_or(1))).collect();
         let above = |key: &ItemKey, entry: &Entry| entry.deleted || source.get(key).is_none_or(|v| entry.served > *v);
         let items = self.entries.iter().filter(|(key, entry)| above(key, entry));
-        ServedVersions { floor: self.floor, items: items.map(|(key, e)| (key.clone(), (e.served, e.deleted))).collect() }
+        ServedVersions {
+            floor: self.floor,
+            items: items.map(|(key, e)| (key.clone(), (e.served, e.deleted))).collect(),
+        }
     }
 
     /// The version an item is served with; its source's if unknown here.

@@ -144,7 +144,13 @@ pub fn entries(
     numbered
         .map(|(ordinal, (key, kind, version))| {
             let message = Message::change(environment, &key, kind, version);
-            Arc::new(LogEntry { position: LogPosition { sequence, ordinal }, key, changed_at, made_at: Instant::now(), message })
+            Arc::new(LogEntry {
+                position: LogPosition { sequence, ordinal },
+                key,
+                changed_at,
+                made_at: Instant::now(),
+                message,
+            })
         })
         .collect()
 }

@@ -56,19 +56,22 @@ impl ServedItem {
 
 /// Ruby and old .NET need the lists, Erlang `targets` in each map entry, Go
 /// `version`, Python and Erlang no `null`, Java no empty `distribution`
-/// beside a `variation`.
+/// beside a `variation`, Python every field that its reader calls required.
 fn flag(mut json: Json<'_>, version: i64) -> Json<'_> {
     for list in ["prerequisites", "rules", "variationToTargetMap", "variations"] {
         ensure_list(&mut json, list);
     }
+    for field in ["project", "environment"] {
+        ensure_text(&mut json, field, String::new());
+    }
     each(&mut json, "variationToTargetMap", |entry| {
         ensure_list(entry, "targets");
+        each(entry, "targets", ensure_target_name);
         drop_null_elements(entry, "targetSegments");
     });
     each(&mut json, "prerequisites", |prerequisite| ensure_list(prerequisite, "variations"));
     each(&mut json, "rules", |rule| {
-        ensure_list(rule, "clauses");
-        each(rule, "clauses", clause);
+        ensure_rule(rule);
         member(rule, "serve", serve);
     });
     member(&mut json, "defaultServe", serve);
@@ -83,9 +86,7 @@ fn segment(mut json: Json<'_>, version: i64, and_rules: bool) -> Json<'_> {
     for list in ["included", "excluded"] {
         ensure_list(&mut json, list);
         each(&mut json, list, |target| {
-            let name = target.get("identifier").and_then(Json::as_str).unwrap_or_default().to_owned();
-            ensure_text(target, "identifier", String::new());
-            ensure_text(target, "name", name);
+            ensure_target_name(target);
             for field in ["account", "org", "environment", "project"] {
                 ensure_text(target, field, String::new());
             }
@@ -95,10 +96,8 @@ fn segment(mut json: Json<'_>, version: i64, and_rules: bool) -> Json<'_> {
         ensure_list(&mut json, list);
     }
     each(&mut json, "rules", clause);
-    each(&mut json, "servingRules", |rule| {
-        ensure_list(rule, "clauses");
-        each(rule, "clauses", clause);
-    });
+    each(&mut json, "servingRules", ensure_rule);
+    each(&mut json, "tags", tag);
     if is_empty(&json, "servingRules") {
         // Nothing to say beside the legacy rules.
     } else if and_rules {
@@ -133,6 +132,33 @@ fn legacy_segment(mut json: Json<'_>) -> (Json<'_>, bool) {
 fn first_clauses<'a>(serving: Option<&Json<'a>>) -> Vec<Json<'a>> {
     let rules = serving.and_then(Json::as_array).unwrap_or_default();
     rules.iter().filter_map(|rule| rule.get("clauses")?.as_array()?.first().cloned()).collect()
+}
+
+/// Python reads no rule without `ruleId` and `priority`.
+fn ensure_rule(rule: &mut Json<'_>) {
+    ensure_text(rule, "ruleId", String::new());
+    if !matches!(rule.get("priority"), Some(Json::Number(_))) {
+        rule.set("priority", Json::number(0));
+    }
+    ensure_list(rule, "clauses");
+    each(rule, "clauses", clause);
+}
+
+/// A target's name is its identifier where it has none.
+fn ensure_target_name(target: &mut Json<'_>) {
+    let identifier = target.get("identifier").and_then(Json::as_str).unwrap_or_default().to_owned();
+    ensure_text(target, "identifier", String::new());
+    ensure_text(target, "name", identifier);
+}
+
+/// Tags come as `{name, value}` and as `{identifier, name}`; Python starts
+/// with neither field missing.
+fn tag(tag: &mut Json<'_>) {
+    let text = |field: &str| tag.get(field).and_then(Json::as_str).map(str::to_owned);
+    let name = text("name").or_else(|| text("identifier")).unwrap_or_default();
+    let identifier = text("value").unwrap_or_else(|| name.clone());
+    ensure_text(tag, "identifier", identifier);
+    ensure_text(tag, "name", name);
 }
 
 fn clause(clause: &mut Json<'_>) {
@@ -230,8 +256,8 @@ mod tests {
             concat!(
                 r#"{"feature":"f","x":{"y":1.50},"prerequisites":[],"#,
                 r#""variationToTargetMap":[{"variation":"a","targets":[]}],"defaultServe":{"variation":"a"},"#,
-                r#""rules":[{"clauses":[{"op":"in","negate":false,"values":[]}],"serve":{"variation":"a"}}],"#,
-                r#""variations":[],"version":7}"#
+                r#""rules":[{"clauses":[{"op":"in","negate":false,"values":[]}],"serve":{"variation":"a"},"#,
+                r#""ruleId":"","priority":0}],"variations":[],"project":"","environment":"","version":7}"#
             )
         );
     }
@@ -250,8 +276,20 @@ mod tests {
         assert!(v2.contains(
             r#""included":[{"identifier":"t","name":"t","account":"","org":"","environment":"","project":""}]"#
         ));
-        let (v2, legacy, loses) = render(ItemKind::Segment, r#"{"identifier":"s","rules":[{"op":"in","values":[]}]}"#, true);
+        let (v2, legacy, loses) =
+            render(ItemKind::Segment, r#"{"identifier":"s","rules":[{"op":"in","values":[]}]}"#, true);
         assert!(v2.contains(r#""rules":[{"op":"in""#) && legacy.contains(r#""rules":[{"op":"in""#) && !loses);
+    }
+
+    #[test]
+    fn tags_have_both_fields_that_python_needs() {
+        let (json, ..) = render(
+            ItemKind::Segment,
+            r#"{"identifier":"s","tags":[{"name":"team","value":"a"},{"identifier":"x"},{}]}"#,
+            true,
+        );
+        let tags = r#""tags":[{"name":"team","value":"a","identifier":"a"},{"identifier":"x","name":"x"},{"identifier":"","name":""}]"#;
+        assert!(json.contains(tags), "{json}");
     }
 
     #[test]
@@ -259,6 +297,8 @@ mod tests {
         let (v2, legacy, _) = render(ItemKind::Segment, GROUP, false);
         assert_eq!(v2, legacy);
         assert!(!v2.contains("servingRules"));
-        assert!(v2.contains(r#""values":["1"]"#) && v2.contains(r#""values":["2"]"#) && !v2.contains(r#""values":["3"]"#));
+        assert!(
+            v2.contains(r#""values":["1"]"#) && v2.contains(r#""values":["2"]"#) && !v2.contains(r#""values":["3"]"#)
+        );
     }
 }

@@ -119,7 +119,8 @@ pub fn locate(files: &SourceFiles, key: &ItemKey) -> Option<(String, Position)> 
     let text = text_of(file).ok()?;
     let elements = Parser::new(text).list().ok()?;
     let field = key.kind.identifier_field();
-    let (offset, raw, _) = elements.iter().find(|(_, _, json)| json.get(field).and_then(Json::as_str) == Some(&key.identifier))?;
+    let (offset, raw, _) =
+        elements.iter().find(|(_, _, json)| json.get(field).and_then(Json::as_str) == Some(&key.identifier))?;
     let inner = inner_offset(key.kind, raw).unwrap_or(0);
     Some((file.name.clone(), Position::of(text, offset + inner)))
 }
@@ -143,7 +144,13 @@ fn text_of(file: &SourceFile) -> Result<&str, Problem> {
     })
 }
 
-fn read_hashes(file: &SourceFile, text: &str, elements: &[Element<'_>], hashes: &mut Vec<KeyHash>, problems: &mut Vec<Problem>) {
+fn read_hashes(
+    file: &SourceFile,
+    text: &str,
+    elements: &[Element<'_>],
+    hashes: &mut Vec<KeyHash>,
+    problems: &mut Vec<Problem>,
+) {
     for (offset, _, json) in elements {
         match json.as_str().and_then(Digest::from_hex) {
             Some(hash) => hashes.push(hash),
@@ -180,7 +187,9 @@ fn read_items(
                     items.push(Arc::new(item));
                 }
             }
-            Err(what) => problems.push(Problem::new(&file.name, what, "mend it, or remove it").at(Position::of(text, *offset))),
+            Err(what) => {
+                problems.push(Problem::new(&file.name, what, "mend it, or remove it").at(Position::of(text, *offset)))
+            }
         }
     }
 }
@@ -208,7 +217,9 @@ pub fn shared_key_hash<'a>(
 /// item a line, in canonical JSON.
 #[must_use]
 pub fn write_environment(content: &Content) -> Vec<(Part, String)> {
-    let list = |lines: Vec<String>| if lines.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", lines.join(",\n")) };
+    let list = |lines: Vec<String>| {
+        if lines.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", lines.join(",\n")) }
+    };
     let texts = |items: &[Arc<Item>]| items.iter().map(|item| canonical_with_legacy_rules(item)).collect();
     let hashes = content.key_hashes.iter().map(|hash| format!("\"{hash}\"")).collect();
     vec![
@@ -229,7 +240,8 @@ fn canonical_with_legacy_rules(item: &Item) -> String {
     let mut json = super::item::content_form(item.key.kind, &json).into_owned();
     if item.key.kind == ItemKind::Segment && json.get("rules").is_none() {
         let serving = json.get("servingRules").and_then(Json::as_array).unwrap_or_default();
-        let clauses: Option<Vec<Json<'_>>> = serving.iter().map(|rule| super::item::only_clause(rule).cloned()).collect();
+        let clauses: Option<Vec<Json<'_>>> =
+            serving.iter().map(|rule| super::item::only_clause(rule).cloned()).collect();
         if let Some(clauses) = clauses.filter(|clauses| !clauses.is_empty()) {
             json.set("rules", Json::Array(clauses));
         }

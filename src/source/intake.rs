@@ -118,10 +118,17 @@ impl Intake {
                 );
             }
         }
+        let narrowed = applied.narrowed.iter().map(|segment| {
+            format!(
+                "segment \"{segment}\" has serving rules of several clauses; SDKs that do not ask for rules=v2 \
+                 cannot be told them and see the segment without"
+            )
+        });
         let fresh: Vec<String> = applied
             .warnings
             .iter()
             .map(ToString::to_string)
+            .chain(narrowed)
             .filter(|text| self.warned.insert((id.clone(), text.clone())))
             .collect();
         for text in fresh.iter().take(WARNINGS_LOGGED) {

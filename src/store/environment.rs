@@ -72,7 +72,8 @@ impl Environment {
     /// Counts a stream for as long as the guard lives; `None` at the limit.
     #[must_use]
     pub fn open_stream(self: &Arc<Self>, limit: usize) -> Option<OpenStream> {
-        let admitted = self.streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1));
+        let admitted =
+            self.streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1));
         admitted.ok().map(|_| OpenStream { environment: Arc::clone(self) })
     }
 

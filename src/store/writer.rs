@@ -35,6 +35,8 @@ pub struct Applied {
     pub revision: Revision,
     pub changes: Vec<Change>,
     pub warnings: Vec<Warning>,
+    /// See [`Built::narrowed`].
+    pub narrowed: Vec<Arc<str>>,
 }
 
 /// Snapshots that are built and not served yet. Dropping it changes nothing.
@@ -164,6 +166,7 @@ impl StoreWriter {
                 revision,
                 changes: built.changes,
                 warnings: built.warnings,
+                narrowed: built.narrowed,
             }));
             self.pasts.remove(&id);
         }

@@ -21,11 +21,8 @@ fn offline_beside_the_usual_configuration() {
         "-ready-max-staleness=1h",
     ]);
     assert!(config.redis.is_none() && config.ready_max_staleness.is_none());
-    let lines: Vec<&String> = config
-        .notices
-        .iter()
-        .filter(|line| line.starts_with("offline: given but not used"))
-        .collect();
+    let lines: Vec<&String> =
+        config.notices.iter().filter(|line| line.starts_with("offline: given but not used")).collect();
     assert_eq!(lines.len(), 1);
     for name in [
         "api-keys",
@@ -43,40 +40,22 @@ fn offline_beside_the_usual_configuration() {
 
 #[test]
 fn file_data_source() {
-    let config = run(
-        &[],
-        &variables(&[
-            ("FILE_DATA_SOURCE", "/f.tar.gz"),
-            ("FILE_DATA_SOURCE_MONITORING_INTERVAL", "2s"),
-        ]),
-    );
+    let config =
+        run(&[], &variables(&[("FILE_DATA_SOURCE", "/f.tar.gz"), ("FILE_DATA_SOURCE_MONITORING_INTERVAL", "2s")]));
     let offline = source(&config);
     assert_eq!(offline.path, Path::new("/f.tar.gz"));
     assert!(offline.reload && offline.path_given && offline.must_be_archive);
     assert_eq!(offline.reload_interval, Duration::from_secs(2));
-    let same = run(
-        &[
-            "-file-data-source=/f",
-            "-config-dir=/f",
-            "-config-reload-interval=3s",
-        ],
-        &Fixed::default(),
-    );
+    let same = run(&["-file-data-source=/f", "-config-dir=/f", "-config-reload-interval=3s"], &Fixed::default());
     assert_eq!(source(&same).reload_interval, Duration::from_secs(3));
     for (args, sentence) in [
         ("-config-dir=/other", "drop config-dir"),
         ("-offline=false", "drop offline"),
         ("-config-reload=false", "drop config-reload"),
-        (
-            "-file-data-source-monitoring-interval=99ms",
-            "at least 100ms",
-        ),
+        ("-file-data-source-monitoring-interval=99ms", "at least 100ms"),
     ] {
         let text = refusal(&["-file-data-source=/f", args], &Fixed::default());
-        assert!(
-            text.contains(sentence) && !text.contains("nothing names"),
-            "{args}: {text}"
-        );
+        assert!(text.contains(sentence) && !text.contains("nothing names"), "{args}: {text}");
     }
 }
 
@@ -84,26 +63,15 @@ fn file_data_source() {
 fn an_old_deployment_on_our_grpc_port_still_starts() {
     let config = offline(&["-port=7001"]);
     assert_eq!((config.http.port, config.grpc.address), (7001, None));
-    assert!(
-        config
-            .warnings
-            .iter()
-            .any(|line| line.contains("gRPC listener is off"))
-    );
+    assert!(config.warnings.iter().any(|line| line.contains("gRPC listener is off")));
 }
 
 #[test]
 fn options_without_effect_get_one_warning() {
-    let config = offline(&[
-        "-pprof",
-        "-gcp-profiler-enabled=true",
-        "-heartbeat-interval=60",
-    ]);
+    let config = offline(&["-pprof", "-gcp-profiler-enabled=true", "-heartbeat-interval=60"]);
     assert_eq!(
         config.warnings,
-        [
-            "accepted, but without effect in this relay: pprof, gcp-profiler-enabled, heartbeat-interval"
-        ]
+        ["accepted, but without effect in this relay: pprof, gcp-profiler-enabled, heartbeat-interval"]
     );
     assert!(offline(&["-pprof=false"]).warnings.is_empty());
     let risky = offline(&["-auth-secret=secret", "-bypass-auth"]).warnings;

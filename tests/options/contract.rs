@@ -28,17 +28,10 @@ fn every_option_of_the_contract_is_in_table_and_readme() {
     let readme = option_table_markdown();
     for name in CONTRACT.split_whitespace() {
         assert!(table::find(name).is_some(), "{name}");
-        assert_eq!(
-            readme.matches(&format!("| `{name}` |")).count(),
-            1,
-            "{name}"
-        );
+        assert_eq!(readme.matches(&format!("| `{name}` |")).count(), 1, "{name}");
     }
     let rows = readme.lines().filter(|line| line.starts_with("| `"));
-    assert!(
-        rows.clone()
-            .all(|row| row.replace("\\|", "").matches('|').count() == 5)
-    );
+    assert!(rows.clone().all(|row| row.replace("\\|", "").matches('|').count() == 5));
     assert_eq!(rows.count(), table::all().count());
 }
 
@@ -63,12 +56,7 @@ fn everything_shown(args: &[String], surroundings: &Fixed) -> String {
     };
     ["-check=false", "-print-config", "-help"]
         .iter()
-        .map(|more| {
-            show(config::parse(
-                &[args, &[(*more).to_owned()]].concat(),
-                surroundings,
-            ))
-        })
+        .map(|more| show(config::parse(&[args, &[(*more).to_owned()]].concat(), surroundings)))
         .collect()
 }
 
@@ -113,12 +101,7 @@ fn credentials_inside_addresses_are_never_shown() {
         format!("http://:{MARKER}@r"),
         format!("redis://:{MARKER},{MARKER}/{MARKER}@r"),
     ] {
-        for flag in [
-            "redis-address",
-            "client-service",
-            "peer-address",
-            "https-proxy",
-        ] {
+        for flag in ["redis-address", "client-service", "peer-address", "https-proxy"] {
             let args = vec!["-offline".to_owned(), format!("-{flag}={address}")];
             let shown = everything_shown(&args, &Fixed::default());
             assert!(!shown.contains(MARKER), "{flag} {address}: {shown}");

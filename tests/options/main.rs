@@ -1,11 +1,6 @@
 //! Options as an operator gives them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 mod accepted;
 mod contract;
@@ -43,7 +38,5 @@ fn source(config: &Config) -> &Offline {
 }
 
 fn variables(pairs: &[(&str, &str)]) -> Fixed {
-    pairs.iter().fold(Fixed::default(), |all, (name, value)| {
-        all.with_variable(name, *value)
-    })
+    pairs.iter().fold(Fixed::default(), |all, (name, value)| all.with_variable(name, *value))
 }

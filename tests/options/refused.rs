@@ -6,29 +6,13 @@ use super::{offline, parse, refusal, variables};
 
 #[test]
 fn all_errors_at_once() {
-    let surroundings = variables(&[
-        ("MAX_TARGETS", "many"),
-        ("CLIENT_SERVICE", "nowhere"),
-        ("OFFLINE", "yes"),
-    ]);
+    let surroundings = variables(&[("MAX_TARGETS", "many"), ("CLIENT_SERVICE", "nowhere"), ("OFFLINE", "yes")]);
     let errors = parse(
-        &[
-            "-prot",
-            "7",
-            "-port=70000",
-            "-header-timeout=1d",
-            "-grpc-client-roles=x",
-            "-api-keys-file=f",
-            "-ofline",
-        ],
+        &["-prot", "7", "-port=70000", "-header-timeout=1d", "-grpc-client-roles=x", "-api-keys-file=f", "-ofline"],
         &surroundings,
     )
     .unwrap_err();
-    assert_eq!(
-        (errors.exit_code(), errors.problems().len()),
-        (64, 10),
-        "{errors}"
-    );
+    assert_eq!((errors.exit_code(), errors.problems().len()), (64, 10), "{errors}");
     let text = errors.to_string();
     for part in [
         "unknown flag -prot; the nearest known one is -port",
@@ -49,34 +33,18 @@ fn all_errors_at_once() {
 #[test]
 fn nothing_named_shows_every_option() {
     let errors = parse(&[], &Fixed::default()).unwrap_err();
-    assert_eq!(
-        (errors.problems(), errors.exit_code()),
-        (&[config::Problem::NoSource][..], 64)
-    );
+    assert_eq!((errors.problems(), errors.exit_code()), (&[config::Problem::NoSource][..], 64));
     let text = errors.to_string();
     for spec in config::table::all() {
         assert!(
-            text.contains(&format!("  -{} ", spec.flag))
-                || text.contains(&format!("  -{}\n", spec.flag)),
+            text.contains(&format!("  -{} ", spec.flag)) || text.contains(&format!("  -{}\n", spec.flag)),
             "{}",
             spec.flag
         );
-        assert!(
-            spec.variable_name().is_none_or(|name| text.contains(&name)),
-            "{}",
-            spec.flag
-        );
+        assert!(spec.variable_name().is_none_or(|name| text.contains(&name)), "{}", spec.flag);
     }
-    assert!(
-        text.lines()
-            .last()
-            .unwrap()
-            .starts_with("nothing names a source")
-    );
-    let ambient = variables(&[
-        ("HTTPS_PROXY", "http://proxy:3128"),
-        ("no_proxy", "localhost"),
-    ]);
+    assert!(text.lines().last().unwrap().starts_with("nothing names a source"));
+    let ambient = variables(&[("HTTPS_PROXY", "http://proxy:3128"), ("no_proxy", "localhost")]);
     assert_eq!(parse(&[], &ambient).unwrap_err().problems().len(), 1);
     let with_another = refusal(&["-port=x"], &Fixed::default());
     assert!(with_another.contains("nothing names a source") && with_another.lines().count() < 5);
@@ -92,47 +60,25 @@ fn what_is_not_built_yet_is_refused() {
         ),
         (&["-proxy-key=k"], "proxy-key: not available"),
         (&["-peer-address=p:1"], "peer-address: not available"),
-        (
-            &["-read-replica", "-redis-address=r:1"],
-            "redis-address, read-replica: not available",
-        ),
-        (
-            &["-offline", "-offline-redis", "-redis-address=r:1"],
-            "redis-address, offline-redis: not available",
-        ),
-        (
-            &["-offline", "-generate-offline-config"],
-            "generate-offline-config: not available",
-        ),
+        (&["-read-replica", "-redis-address=r:1"], "redis-address, read-replica: not available"),
+        (&["-offline", "-offline-redis", "-redis-address=r:1"], "redis-address, offline-redis: not available"),
+        (&["-offline", "-generate-offline-config"], "generate-offline-config: not available"),
     ] {
         let text = refusal(args, &Fixed::default());
         assert!(text.contains(names), "{args:?}: {text}");
     }
-    assert!(
-        offline(&["-offline-redis=false", "-generate-offline-config=false"])
-            .warnings
-            .is_empty()
-    );
+    assert!(offline(&["-offline-redis=false", "-generate-offline-config=false"]).warnings.is_empty());
 }
 
 #[test]
 fn listeners_that_are_refused() {
     for (args, sentence) in [
-        (
-            &["-tls-enabled"][..],
-            "tls-enabled needs tls-cert and tls-key",
-        ),
+        (&["-tls-enabled"][..], "tls-enabled needs tls-cert and tls-key"),
         (&["-tls-enabled", "-tls-cert=c"], "tls-enabled needs"),
-        (
-            &["-grpc-tls-cert=c"],
-            "grpc-tls-cert and grpc-tls-key belong together",
-        ),
+        (&["-grpc-tls-cert=c"], "grpc-tls-cert and grpc-tls-key belong together"),
         (&["-grpc-client-ca=c"], "grpc-client-ca needs TLS"),
         (&["-grpc-client-roles=a=sync"], "add grpc-client-ca"),
-        (
-            &["-grpc-address=0.0.0.0:7001"],
-            "grpc-address can be reached",
-        ),
+        (&["-grpc-address=0.0.0.0:7001"], "grpc-address can be reached"),
         (&["-grpc-address=[::]:7001"], "grpc-address can be reached"),
         (&["-grpc-address=127.0.0.1:7000"], "give it another"),
     ] {
@@ -140,11 +86,7 @@ fn listeners_that_are_refused() {
         assert!(text.contains(sentence), "{args:?}: {text}");
     }
     let open = offline(&["-grpc-address=0.0.0.0:7001", "-grpc-sync-tokens=t"]);
-    assert!(
-        open.warnings
-            .iter()
-            .any(|line| line.contains("without TLS"))
-    );
+    assert!(open.warnings.iter().any(|line| line.contains("without TLS")));
     let mutual = offline(&[
         "-grpc-address=0.0.0.0:7001",
         "-grpc-tls-cert=c",
@@ -152,20 +94,9 @@ fn listeners_that_are_refused() {
         "-grpc-client-ca=a",
         "-grpc-client-roles=spiffe://x?a=b=Admin, host=sync",
     ]);
-    assert_eq!(
-        mutual.grpc.client_roles,
-        [
-            ("spiffe://x?a=b".to_owned(), Role::Admin),
-            ("host".to_owned(), Role::Sync)
-        ]
-    );
+    assert_eq!(mutual.grpc.client_roles, [("spiffe://x?a=b".to_owned(), Role::Admin), ("host".to_owned(), Role::Sync)]);
     assert!(mutual.warnings.is_empty() && mutual.grpc.tls.is_some());
-    assert!(
-        offline(&["-tls-enabled", "-tls-cert=c", "-tls-key=k"])
-            .http
-            .tls
-            .is_some()
-    );
+    assert!(offline(&["-tls-enabled", "-tls-cert=c", "-tls-key=k"]).http.tls.is_some());
 }
 
 #[cfg(unix)]
@@ -173,12 +104,6 @@ fn listeners_that_are_refused() {
 fn a_variable_that_is_not_unicode_is_named() {
     use std::os::unix::ffi::OsStringExt;
     let bytes = std::ffi::OsString::from_vec(vec![0x66, 0xff]);
-    let text = refusal(
-        &["-offline"],
-        &Fixed::default().with_variable("DATA_DIR", bytes),
-    );
-    assert!(
-        text.contains("data-dir: the variable DATA_DIR is not UTF-8"),
-        "{text}"
-    );
+    let text = refusal(&["-offline"], &Fixed::default().with_variable("DATA_DIR", bytes));
+    assert!(text.contains("data-dir: the variable DATA_DIR is not UTF-8"), "{text}");
 }

@@ -31,7 +31,8 @@ fn flags_path(environment: &str) -> String {
 #[test]
 fn a_token_carries_what_sdks_read_and_no_time_limit() {
     let relay = TestRelay::offline(&golden(), &[]);
-    let body = json!({"apiKey": KEY, "target": {"identifier": "erin", "name": "Žofie 你好", "attributes": {"q": "a>b?c~"}}});
+    let body =
+        json!({"apiKey": KEY, "target": {"identifier": "erin", "name": "Žofie 你好", "attributes": {"q": "a>b?c~"}}});
     let answer = post(relay.sdk, "/client/auth", &[], &body.to_string()).ok();
     assert_eq!(answer.as_object().unwrap().len(), 1, "Android refuses other fields");
     let token = answer["authToken"].as_str().unwrap();

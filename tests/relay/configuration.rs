@@ -118,7 +118,10 @@ fn every_answer_has_cors_and_a_request_id() {
     let preflight = ask("OPTIONS", "/client/auth", "https://a.example");
     assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (204, Some("https://a.example")));
     assert_eq!(preflight.header("access-control-allow-headers"), Some("*,Authorization"));
-    assert_eq!(ask("GET", "/nowhere", "https://b.example").header("access-control-allow-origin"), Some("https://b.example"));
+    assert_eq!(
+        ask("GET", "/nowhere", "https://b.example").header("access-control-allow-origin"),
+        Some("https://b.example")
+    );
     assert_eq!(ask("GET", "/nowhere", "https://c.example").header("access-control-allow-origin"), None);
     assert_eq!(ask("GET", "/health", "https://a.example").header("vary"), Some("Origin"));
     let given = get(relay.sdk, "/health", &[("X-Request-ID", "my-request-7")]);

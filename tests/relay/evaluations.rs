@@ -80,14 +80,18 @@ fn one_flag_is_answered_or_refused() {
     let relay = TestRelay::offline(configuration.path(), &[]);
     let authorization = bearer(relay.sdk, KEY);
     let ask = |target: &str, flag: &str| {
-        let path = format!("/client/env/{}/target/{target}/evaluations/{flag}", crate::support::configuration::ENVIRONMENT);
+        let path =
+            format!("/client/env/{}/target/{target}/evaluations/{flag}", crate::support::configuration::ENVIRONMENT);
         get(relay.sdk, &path, &[("Authorization", &authorization)])
     };
     assert_eq!(
         ask("alice", "bool-targeted").ok(),
         json!({"flag": "bool-targeted", "identifier": "true", "kind": "boolean", "value": "true"})
     );
-    assert_eq!(ask("alice", "doc").ok()["value"], serde_json::to_string(r#"{"a": [1, 2.50, null], "b": "<&>"}"#).unwrap());
+    assert_eq!(
+        ask("alice", "doc").ok()["value"],
+        serde_json::to_string(r#"{"a": [1, 2.50, null], "b": "<&>"}"#).unwrap()
+    );
     assert_eq!(ask("alice", "nope").status, 404);
     assert_eq!(ask("alice", "text").status, 404, "a flag without an answer");
     let all = ask("alice", "").ok();
@@ -101,10 +105,7 @@ fn the_header_wins_then_the_stored_target_then_the_configured_one() {
     let configuration = Configuration::golden();
     let relay = TestRelay::offline(configuration.path(), &[]);
     let authorization = bearer(relay.sdk, KEY);
-    let path = format!(
-        "/client/env/{}/target/dave/evaluations/bool-rule",
-        crate::support::configuration::ENVIRONMENT
-    );
+    let path = format!("/client/env/{}/target/dave/evaluations/bool-rule", crate::support::configuration::ENVIRONMENT);
     let ask = |header: &str| {
         let headers = [("Authorization", authorization.as_str()), ("Harness-Target", header)];
         get(relay.sdk, &path, &headers).ok()["value"].as_str().unwrap().to_owned()
@@ -127,6 +128,7 @@ fn the_header_wins_then_the_stored_target_then_the_configured_one() {
     let large = encode(&json!({"identifier": "dave", "attributes": {"x": "y".repeat(300_000)}}));
     let headers = [("Authorization", authorization.as_str()), ("Harness-Target", large.as_str())];
     assert_eq!(get(relay.sdk, &path, &headers).status, 400);
-    let fits = encode(&json!({"identifier": "dave", "attributes": {"x": "y".repeat(190_000), "email": "a@example.com"}}));
+    let fits =
+        encode(&json!({"identifier": "dave", "attributes": {"x": "y".repeat(190_000), "email": "a@example.com"}}));
     assert_eq!(ask(&fits), "true");
 }

@@ -14,6 +14,7 @@ mod hostile;
 mod imports;
 mod limits;
 mod operations;
+mod readme;
 mod reload;
 mod replay;
 mod streams;

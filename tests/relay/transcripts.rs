@@ -41,6 +41,8 @@ const STATUS_DIFFERENCES: &[(&str, u16, &str)] = &[
 
 /// Where the body differs though the status is the same, and why.
 const BODY_DIFFERENCES: &[(&str, &str)] = &[
+    ("segments: all", "tags have the identifier that Python needs"),
+    ("segments: one", "tags have the identifier that Python needs"),
     ("segments: all, rules=v2", "v1 does not know rules=v2"),
     ("segments: one, rules=v2", "v1 does not know rules=v2"),
     ("segments: several clauses, rules=v2", "v1 does not know rules=v2"),

@@ -63,10 +63,7 @@ impl Role {
 
 impl GrpcConfig {
     pub(in super::super) fn from_settings(settings: &Settings) -> Self {
-        let tokens = |flag| RoleTokens {
-            tokens: settings.secrets(flag),
-            file: settings.file(flag).map(PathBuf::from),
-        };
+        let tokens = |flag| RoleTokens { tokens: settings.secrets(flag), file: settings.file(flag).map(PathBuf::from) };
         let roles = |value: &Value| match value {
             Value::Roles(roles) => Some(roles.clone()),
             _ => None,
@@ -78,9 +75,7 @@ impl GrpcConfig {
             admin_tokens: tokens("grpc-admin-tokens"),
             tls: TlsFiles::from_settings(settings, "grpc-tls-cert", "grpc-tls-key"),
             client_ca: settings.path("grpc-client-ca"),
-            client_roles: settings
-                .pick("grpc-client-roles", roles)
-                .unwrap_or_default(),
+            client_roles: settings.pick("grpc-client-roles", roles).unwrap_or_default(),
         }
     }
 }

@@ -61,15 +61,8 @@ pub struct TlsFiles {
 
 impl TlsFiles {
     /// Both files, if both are given; half of a pair is reported elsewhere.
-    pub(in super::super) fn from_settings(
-        settings: &Settings,
-        cert: &str,
-        key: &str,
-    ) -> Option<Self> {
-        Some(Self {
-            cert: settings.path(cert)?,
-            key: settings.path(key)?,
-        })
+    pub(in super::super) fn from_settings(settings: &Settings, cert: &str, key: &str) -> Option<Self> {
+        Some(Self { cert: settings.path(cert)?, key: settings.path(key)? })
     }
 }
 
@@ -81,9 +74,7 @@ impl HttpConfig {
             listen_address: settings.ip("listen-address"),
             port,
             prometheus_port: settings.port("prometheus-port").filter(|own| *own != port),
-            tls: tls
-                .then(|| TlsFiles::from_settings(settings, "tls-cert", "tls-key"))
-                .flatten(),
+            tls: tls.then(|| TlsFiles::from_settings(settings, "tls-cert", "tls-key")).flatten(),
             cors_allowed_origins: settings.list("cors-allowed-origins"),
             header_timeout: settings.duration("header-timeout"),
             idle_timeout: settings.duration("idle-timeout"),

@@ -66,24 +66,14 @@ impl LogFormat {
 impl LogConfig {
     pub(in super::super) fn from_settings(settings: &Settings) -> Self {
         let level = |value: &Value| {
-            if let Value::Level(it) = value {
-                Some(*it)
-            } else {
-                None
-            }
+            if let Value::Level(it) = value { Some(*it) } else { None }
         };
         let format = |value: &Value| {
-            if let Value::Format(it) = value {
-                Some(*it)
-            } else {
-                None
-            }
+            if let Value::Format(it) = value { Some(*it) } else { None }
         };
         Self {
             level: settings.pick("log-level", level).unwrap_or(LogLevel::Info),
-            format: settings
-                .pick("log-format", format)
-                .unwrap_or(LogFormat::Auto),
+            format: settings.pick("log-format", format).unwrap_or(LogFormat::Auto),
         }
     }
 }

@@ -6,12 +6,8 @@ use super::super::kind::Kind;
 use super::super::option_spec::{Fallback, Group, OptionSpec, Scope, Variable};
 use super::feature;
 
-const POLLING: Kind = Kind::Duration {
-    min: Duration::from_millis(100),
-};
-const OPTIONAL_POLLING: Kind = Kind::OptionalDuration {
-    min: Duration::from_millis(100),
-};
+const POLLING: Kind = Kind::Duration { min: Duration::from_millis(100) };
+const OPTIONAL_POLLING: Kind = Kind::OptionalDuration { min: Duration::from_millis(100) };
 
 /// The rows.
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -171,9 +167,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new(
         Group::Harness,
         "connect-timeout",
-        Kind::Duration {
-            min: Duration::from_millis(1),
-        },
+        Kind::Duration { min: Duration::from_millis(1) },
         Fallback::Text("5s"),
         "Connecting to Harness or another relay.",
     )
@@ -182,9 +176,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new(
         Group::Harness,
         "request-timeout",
-        Kind::Duration {
-            min: Duration::from_millis(1),
-        },
+        Kind::Duration { min: Duration::from_millis(1) },
         Fallback::Text("30s"),
         "One request to Harness or another relay.",
     )
@@ -219,14 +211,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     .scope(Scope::Online)
     .status(feature::HARNESS)
     .variable(Variable::EitherCase),
-    OptionSpec::new(
-        Group::Harness,
-        "no-proxy",
-        Kind::List,
-        Fallback::None,
-        "Hosts reached without a proxy.",
-    )
-    .scope(Scope::Online)
-    .status(feature::HARNESS)
-    .variable(Variable::EitherCase),
+    OptionSpec::new(Group::Harness, "no-proxy", Kind::List, Fallback::None, "Hosts reached without a proxy.")
+        .scope(Scope::Online)
+        .status(feature::HARNESS)
+        .variable(Variable::EitherCase),
 ];

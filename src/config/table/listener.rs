@@ -5,22 +5,12 @@ use std::time::Duration;
 use super::super::kind::{Kind, LARGEST};
 use super::super::option_spec::{Fallback, Group, OptionSpec};
 
-const TIMEOUT: Kind = Kind::Duration {
-    min: Duration::from_millis(1),
-};
-const OPTIONAL_TIME: Kind = Kind::OptionalDuration {
-    min: Duration::from_millis(1),
-};
+const TIMEOUT: Kind = Kind::Duration { min: Duration::from_millis(1) };
+const OPTIONAL_TIME: Kind = Kind::OptionalDuration { min: Duration::from_millis(1) };
 
 /// The rows.
 pub(super) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::new(
-        Group::Listener,
-        "port",
-        Kind::Port,
-        Fallback::Text("7000"),
-        "The port SDKs talk to.",
-    ),
+    OptionSpec::new(Group::Listener, "port", Kind::Port, Fallback::Text("7000"), "The port SDKs talk to."),
     OptionSpec::new(
         Group::Listener,
         "listen-address",
@@ -132,10 +122,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new(
         Group::Access,
         "max-targets",
-        Kind::Count {
-            min: 1,
-            max: LARGEST,
-        },
+        Kind::Count { min: 1, max: LARGEST },
         Fallback::Text("100000"),
         "Targets kept per environment; the least recently used go first.",
     ),

@@ -11,15 +11,7 @@ use super::option_spec::OptionSpec;
 
 /// Every option, ordered by where it is declared; help and README order it by group.
 pub fn all() -> impl Iterator<Item = &'static OptionSpec> {
-    [
-        source::OPTIONS,
-        listener::OPTIONS,
-        operation::OPTIONS,
-        harness::OPTIONS,
-        shared::OPTIONS,
-    ]
-    .into_iter()
-    .flatten()
+    [source::OPTIONS, listener::OPTIONS, operation::OPTIONS, harness::OPTIONS, shared::OPTIONS].into_iter().flatten()
 }
 
 /// The option of that flag name.
@@ -40,10 +32,7 @@ mod tests {
         let mut names = HashSet::new();
         for spec in all() {
             assert!(names.insert(spec.flag.to_owned()), "{} twice", spec.flag);
-            for variable in [spec.variable_name(), spec.file_variable_name()]
-                .into_iter()
-                .flatten()
-            {
+            for variable in [spec.variable_name(), spec.file_variable_name()].into_iter().flatten() {
                 assert!(names.insert(variable.clone()), "{variable} twice");
             }
         }
@@ -61,10 +50,6 @@ mod tests {
     #[test]
     fn every_option_is_in_a_group_that_help_shows() {
         assert!(all().all(|spec| Group::ALL.contains(&spec.group)));
-        assert!(
-            Group::ALL
-                .iter()
-                .all(|group| all().any(|spec| spec.group == *group))
-        );
+        assert!(Group::ALL.iter().all(|group| all().any(|spec| spec.group == *group)));
     }
 }

@@ -31,13 +31,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "Tokens that may look, export and follow.",
     ),
-    OptionSpec::new(
-        Group::Grpc,
-        "grpc-admin-tokens",
-        Kind::Secrets,
-        Fallback::None,
-        "Tokens that may do everything.",
-    ),
+    OptionSpec::new(Group::Grpc, "grpc-admin-tokens", Kind::Secrets, Fallback::None, "Tokens that may do everything."),
     OptionSpec::new(
         Group::Grpc,
         "grpc-tls-cert",
@@ -45,13 +39,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "Certificate chain (PEM) of the gRPC listener; with grpc-tls-key.",
     ),
-    OptionSpec::new(
-        Group::Grpc,
-        "grpc-tls-key",
-        Kind::Path,
-        Fallback::None,
-        "Private key (PEM) of the gRPC listener.",
-    ),
+    OptionSpec::new(Group::Grpc, "grpc-tls-key", Kind::Path, Fallback::None, "Private key (PEM) of the gRPC listener."),
     OptionSpec::new(
         Group::Grpc,
         "grpc-client-ca",
@@ -74,13 +62,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("INFO"),
         "DEBUG, INFO, WARN or ERROR, in any case.",
     ),
-    OptionSpec::new(
-        Group::Operation,
-        "debug",
-        Kind::Bool,
-        Fallback::Text("false"),
-        "Same as log-level=DEBUG.",
-    ),
+    OptionSpec::new(Group::Operation, "debug", Kind::Bool, Fallback::Text("false"), "Same as log-level=DEBUG."),
     OptionSpec::new(
         Group::Operation,
         "log-format",
@@ -91,10 +73,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new(
         Group::Operation,
         "metrics-max-keys",
-        Kind::Count {
-            min: 1,
-            max: LARGEST,
-        },
+        Kind::Count { min: 1, max: LARGEST },
         Fallback::Text("200000"),
         "Distinct aggregation keys of SDK metrics held in memory.",
     )
@@ -103,9 +82,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new(
         Group::Operation,
         "ready-max-staleness",
-        Kind::OptionalDuration {
-            min: Duration::from_secs(1),
-        },
+        Kind::OptionalDuration { min: Duration::from_secs(1) },
         Fallback::Text("off"),
         "Report not ready when configuration is older than this. Beware: it takes every relay \
          out at once when Harness fails.",
@@ -115,9 +92,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new(
         Group::Operation,
         "shutdown-grace",
-        Kind::Duration {
-            min: Duration::ZERO,
-        },
+        Kind::Duration { min: Duration::ZERO },
         Fallback::Text("10s"),
         "How long draining may take after SIGTERM.",
     ),

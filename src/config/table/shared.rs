@@ -17,15 +17,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     )
     .scope(Scope::Online)
     .status(feature::PEERS),
-    OptionSpec::new(
-        Group::Peers,
-        "peer-token",
-        Kind::Secret,
-        Fallback::None,
-        "Sync token of that relay.",
-    )
-    .scope(Scope::Online)
-    .status(feature::PEERS),
+    OptionSpec::new(Group::Peers, "peer-token", Kind::Secret, Fallback::None, "Sync token of that relay.")
+        .scope(Scope::Online)
+        .status(feature::PEERS),
     OptionSpec::new(
         Group::Peers,
         "peer-environments",
@@ -44,15 +38,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     )
     .scope(Scope::Online)
     .status(feature::PEERS),
-    OptionSpec::new(
-        Group::Peers,
-        "peer-tls-key",
-        Kind::Path,
-        Fallback::None,
-        "Its private key (PEM).",
-    )
-    .scope(Scope::Online)
-    .status(feature::PEERS),
+    OptionSpec::new(Group::Peers, "peer-tls-key", Kind::Path, Fallback::None, "Its private key (PEM).")
+        .scope(Scope::Online)
+        .status(feature::PEERS),
     OptionSpec::new(
         Group::Redis,
         "redis-address",
@@ -63,31 +51,16 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     )
     .scope(Scope::OnlineOrRedis)
     .status(feature::REDIS),
-    OptionSpec::new(
-        Group::Redis,
-        "redis-username",
-        Kind::Text,
-        Fallback::None,
-        "User name.",
-    )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS),
-    OptionSpec::new(
-        Group::Redis,
-        "redis-password",
-        Kind::Secret,
-        Fallback::None,
-        "Password.",
-    )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS),
+    OptionSpec::new(Group::Redis, "redis-username", Kind::Text, Fallback::None, "User name.")
+        .scope(Scope::OnlineOrRedis)
+        .status(feature::REDIS),
+    OptionSpec::new(Group::Redis, "redis-password", Kind::Secret, Fallback::None, "Password.")
+        .scope(Scope::OnlineOrRedis)
+        .status(feature::REDIS),
     OptionSpec::new(
         Group::Redis,
         "redis-db",
-        Kind::Count {
-            min: 0,
-            max: LARGEST,
-        },
+        Kind::Count { min: 0, max: LARGEST },
         Fallback::Text("0"),
         "Database number.",
     )
@@ -114,9 +87,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new(
         Group::Redis,
         "redis-lease",
-        Kind::Duration {
-            min: Duration::from_secs(1),
-        },
+        Kind::Duration { min: Duration::from_secs(1) },
         Fallback::Text("10s"),
         "How long a writer that fell silent keeps the right to write.",
     )
@@ -134,10 +105,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new(
         Group::Redis,
         "metrics-stream-max-len",
-        Kind::Count {
-            min: 1,
-            max: LARGEST,
-        },
+        Kind::Count { min: 1, max: LARGEST },
         Fallback::Text("1000"),
         "Entries kept in the stream of SDK metrics.",
     )

@@ -6,12 +6,8 @@ use super::super::kind::Kind;
 use super::super::option_spec::{Fallback, Group, OptionSpec, Status, Variable};
 use super::feature;
 
-const POLLING: Kind = Kind::Duration {
-    min: Duration::from_millis(100),
-};
-const SELF_PING: Kind = Kind::OptionalDuration {
-    min: Duration::ZERO,
-};
+const POLLING: Kind = Kind::Duration { min: Duration::from_millis(100) };
+const SELF_PING: Kind = Kind::OptionalDuration { min: Duration::ZERO };
 
 /// The rows.
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -102,30 +98,12 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
          environment and flags win over all of them.",
     )
     .variable(Variable::None),
-    OptionSpec::new(
-        Group::Action,
-        "version",
-        Kind::Bool,
-        Fallback::Text("false"),
-        "Show the version, and exit.",
-    )
-    .variable(Variable::None),
-    OptionSpec::new(
-        Group::Action,
-        "help",
-        Kind::Bool,
-        Fallback::Text("false"),
-        "Show this text, and exit.",
-    )
-    .variable(Variable::None),
-    OptionSpec::new(
-        Group::Ignored,
-        "pprof",
-        Kind::Bool,
-        Fallback::Text("false"),
-        "Go's profiler.",
-    )
-    .status(Status::NoEffect("this is not a Go program")),
+    OptionSpec::new(Group::Action, "version", Kind::Bool, Fallback::Text("false"), "Show the version, and exit.")
+        .variable(Variable::None),
+    OptionSpec::new(Group::Action, "help", Kind::Bool, Fallback::Text("false"), "Show this text, and exit.")
+        .variable(Variable::None),
+    OptionSpec::new(Group::Ignored, "pprof", Kind::Bool, Fallback::Text("false"), "Go's profiler.")
+        .status(Status::NoEffect("this is not a Go program")),
     OptionSpec::new(
         Group::Ignored,
         "gcp-profiler-enabled",

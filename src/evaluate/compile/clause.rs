@@ -21,7 +21,9 @@ impl Compiler<'_> {
     }
 
     fn test(&mut self, clause: &Clause) -> Test {
-        let Some(first) = clause.values.first() else { return Test::Never };
+        let Some(first) = clause.values.first() else {
+            return Test::Never;
+        };
         let value = || first.as_str().into();
         match clause.op.as_str() {
             "equal" => Test::Equal(fold_text(first)),

@@ -40,8 +40,7 @@ impl Budget {
     }
 
     fn build(&mut self, expression: &str) -> Result<Regex, Refusal> {
-        let translated =
-            regex_dialect::translate(expression).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let translated = regex_dialect::translate(expression).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let mut step = FIRST_STEP;
         loop {
             let limit = step.min(self.per_expression);

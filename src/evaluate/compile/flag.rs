@@ -4,8 +4,7 @@ use std::sync::Arc;
 use super::clause::shown;
 use super::{CompileError, Compiler, Source};
 use crate::evaluate::compiled::{
-    Choice, CompiledDistribution, CompiledFlag, CompiledPrerequisite, CompiledRule, CompiledServe, MapEntry,
-    Share,
+    Choice, CompiledDistribution, CompiledFlag, CompiledPrerequisite, CompiledRule, CompiledServe, MapEntry, Share,
 };
 use crate::evaluate::slots::{Kind, Slot};
 use crate::evaluate::text_set::TextSet;
@@ -35,10 +34,8 @@ pub(in crate::evaluate) fn compile_flag(
     let rules = parts.rules();
     let off = parts.choice(&config.off_variation, Place::OffVariation);
     let default = &config.default_serve;
-    let default_distribution =
-        default.distribution.as_ref().map(|d| parts.distribution(d, Place::DefaultServe));
-    let default_variation =
-        parts.choice(default.variation.as_deref().unwrap_or_default(), Place::DefaultServe);
+    let default_distribution = default.distribution.as_ref().map(|d| parts.distribution(d, Place::DefaultServe));
+    let default_variation = parts.choice(default.variation.as_deref().unwrap_or_default(), Place::DefaultServe);
     let variations = parts.variations();
     let off_when_unmet = parts.places.get(config.off_variation.as_str()).copied();
     Ok(CompiledFlag {
@@ -118,9 +115,7 @@ impl FlagCompiler<'_, '_> {
             priority: rule.priority,
             clauses: self.compiler.clauses(&rule.clauses),
             serve: match (&rule.serve.distribution, &rule.serve.variation) {
-                (Some(distribution), _) => {
-                    CompiledServe::Distribution(self.distribution(distribution, Place::Rule))
-                }
+                (Some(distribution), _) => CompiledServe::Distribution(self.distribution(distribution, Place::Rule)),
                 (None, Some(variation)) => CompiledServe::Variation(self.choice(variation, Place::Rule)),
                 (None, None) => CompiledServe::Nothing,
             },
@@ -134,11 +129,7 @@ impl FlagCompiler<'_, '_> {
             .iter()
             .map(|weighted| {
                 total = total.saturating_add(weighted.weight);
-                Share {
-                    weight: weighted.weight,
-                    up_to: total,
-                    choice: self.choice(&weighted.variation, place),
-                }
+                Share { weight: weighted.weight, up_to: total, choice: self.choice(&weighted.variation, place) }
             })
             .collect();
         if total != 100 {

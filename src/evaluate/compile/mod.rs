@@ -41,11 +41,7 @@ pub struct CompileOptions {
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self {
-            and_rules: true,
-            regex_bytes_per_expression: 64 << 20,
-            regex_bytes_per_environment: 256 << 20,
-        }
+        Self { and_rules: true, regex_bytes_per_expression: 64 << 20, regex_bytes_per_environment: 256 << 20 }
     }
 }
 
@@ -110,10 +106,8 @@ impl<'c> Compiler<'c> {
     }
 
     fn read<T: DeserializeOwned>(&self, json: &str) -> Result<T, CompileError> {
-        let fault = |message: serde_json::Error| CompileError {
-            subject: self.subject.clone(),
-            message: message.to_string(),
-        };
+        let fault =
+            |message: serde_json::Error| CompileError { subject: self.subject.clone(), message: message.to_string() };
         // A field given twice is an error to derived readers; the reference takes the last one.
         serde_json::from_str(json).or_else(|error| {
             let value: serde_json::Value = serde_json::from_str(json).map_err(fault)?;

@@ -94,18 +94,18 @@ impl Users {
     }
 }
 
-fn note(users: &mut [Vec<Slot>], used: &[Slot], user: Slot) {
-    for &slot in used {
+fn note(users: &mut [Vec<Slot>], references: &[Slot], by: Slot) {
+    for &slot in references {
         if let Some(list) = users.get_mut(at(slot)) {
-            list.push(user);
+            list.push(by);
         }
     }
 }
 
-fn reach(reached: &mut [bool], to_do: &mut Vec<Slot>, slot: Option<Slot>) {
+fn reach(reached: &mut [bool], waiting: &mut Vec<Slot>, slot: Option<Slot>) {
     let Some(slot) = slot else { return };
-    if let Some(reached) = reached.get_mut(at(slot)).filter(|reached| !**reached) {
-        *reached = true;
-        to_do.push(slot);
+    if let Some(seen) = reached.get_mut(at(slot)).filter(|seen| !**seen) {
+        *seen = true;
+        waiting.push(slot);
     }
 }

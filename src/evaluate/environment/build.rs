@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::CompiledEnvironment;
 use super::references;
 use super::segment_order::SegmentOrder;
-use crate::evaluate::compile::{
-    CompileError, CompileOptions, Compiler, Source, compile_flag, compile_segment,
-};
+use crate::evaluate::compile::{CompileError, CompileOptions, Compiler, Source, compile_flag, compile_segment};
 use crate::evaluate::compiled::{CompiledFlag, CompiledSegment, ExpressionCost, Origin};
 use crate::evaluate::slots::{Kind, Slot, Slots, at};
 use crate::evaluate::warning::{Subject, Warning};

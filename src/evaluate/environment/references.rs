@@ -22,9 +22,9 @@ pub(super) fn warnings(environment: &CompiledEnvironment) -> Vec<Warning> {
     for segment in environment.segments() {
         unknown_segments(environment, &segment.origin, Subject::Segment, &mut warnings);
     }
-    for component in components(environment.flags.len(), |slot| {
-        environment.flag(slot).map_or(&[], |flag| &flag.origin.uses.flags)
-    }) {
+    for component in
+        components(environment.flags.len(), |slot| environment.flag(slot).map_or(&[], |flag| &flag.origin.uses.flags))
+    {
         if component.cyclic {
             let flags = sorted_names(&environment.slots.flags, &component.members);
             warnings.push(Warning::PrerequisiteCycle { flags });

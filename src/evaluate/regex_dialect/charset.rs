@@ -42,6 +42,13 @@ impl CharSet {
         });
     }
 
+    /// The set without one member.
+    pub(super) fn without(self, code: u32) -> Self {
+        let mut others = self.negated();
+        others.push(code, code);
+        others.negated()
+    }
+
     /// Everything that is not in the set.
     pub(super) fn negated(mut self) -> Self {
         self.tidy();
@@ -86,11 +93,13 @@ impl CharSet {
 
     /// The ranges without surrogates, which are no characters.
     pub(super) fn characters(&self) -> impl Iterator<Item = (char, char)> {
-        self.ranges.iter().flat_map(|&(first, last)| {
-            let below = (first, last.min(0xD7FF));
-            let above = (first.max(0xE000), last);
-            [below, above].into_iter().filter(|(first, last)| first <= last)
-        })
-        .filter_map(|(first, last)| Some((char::from_u32(first)?, char::from_u32(last)?)))
+        self.ranges
+            .iter()
+            .flat_map(|&(first, last)| {
+                let below = (first, last.min(0xD7FF));
+                let above = (first.max(0xE000), last);
+                [below, above].into_iter().filter(|(first, last)| first <= last)
+            })
+            .filter_map(|(first, last)| Some((char::from_u32(first)?, char::from_u32(last)?)))
     }
 }

@@ -41,7 +41,9 @@ fn posix_class(cursor: &mut Cursor<'_>, fold: bool) -> Result<Option<CharSet>, S
     if !ahead.eat("[:") {
         return Ok(None);
     }
-    let Some(name) = ahead.until(":]") else { return Ok(None) };
+    let Some(name) = ahead.until(":]") else {
+        return Ok(None);
+    };
     let (name, negated) = name.strip_prefix('^').map_or((name, false), |name| (name, true));
     let ranges: &[(u8, u8)] = match name {
         "alnum" => &[(b'0', b'9'), (b'A', b'Z'), (b'a', b'z')],

@@ -27,7 +27,9 @@ pub(super) fn escaped(cursor: &mut Cursor<'_>) -> Result<u32, SyntaxError> {
 fn octal(cursor: &mut Cursor<'_>, first: char) -> u32 {
     let mut code = first.to_digit(8).unwrap_or_default();
     for _ in 0..2 {
-        let Some(digit) = cursor.peek().and_then(|character| character.to_digit(8)) else { break };
+        let Some(digit) = cursor.peek().and_then(|character| character.to_digit(8)) else {
+            break;
+        };
         cursor.next();
         code = code * 8 + digit;
     }
@@ -36,9 +38,8 @@ fn octal(cursor: &mut Cursor<'_>, first: char) -> u32 {
 
 /// Two digits, or any number of them in braces.
 fn hexadecimal(cursor: &mut Cursor<'_>) -> Result<u32, SyntaxError> {
-    let digit = |character: Option<char>| {
-        character.and_then(|character| character.to_digit(16)).ok_or(SyntaxError::Escape)
-    };
+    let digit =
+        |character: Option<char>| character.and_then(|character| character.to_digit(16)).ok_or(SyntaxError::Escape);
     if !cursor.eat("{") {
         let high = digit(cursor.next())?;
         return Ok(high * 16 + digit(cursor.next())?);

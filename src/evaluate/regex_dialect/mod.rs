@@ -80,7 +80,9 @@ impl Translated {
         const SHALLOW: u32 = 30;
         const DEEP_STACK_BYTES: usize = 64 << 20;
 
-        let Some(text) = &self.text else { return Err(BuildError::TooLarge) };
+        let Some(text) = &self.text else {
+            return Err(BuildError::TooLarge);
+        };
         if text.len() > limit_bytes / BYTES_PER_TEXT_BYTE && text.len() > 1024 {
             return Err(BuildError::TooLarge);
         }
@@ -90,9 +92,8 @@ impl Translated {
         std::thread::scope(|scope| {
             let builder = std::thread::Builder::new().stack_size(DEEP_STACK_BYTES);
             let other = |message: &str| BuildError::Other(message.to_owned());
-            let thread = builder
-                .spawn_scoped(scope, || build(text, limit_bytes))
-                .map_err(|error| other(&error.to_string()))?;
+            let thread =
+                builder.spawn_scoped(scope, || build(text, limit_bytes)).map_err(|error| other(&error.to_string()))?;
             thread.join().unwrap_or_else(|_| Err(other("the expression could not be compiled")))
         })
     }

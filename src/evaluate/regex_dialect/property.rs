@@ -43,14 +43,15 @@ type Key = (String, bool, bool);
 fn remembered(name: &str, fold: bool, negated: bool) -> Option<Arc<CharSet>> {
     static KNOWN: LazyLock<Mutex<HashMap<Key, Arc<CharSet>>>> = LazyLock::new(Mutex::default);
     let is_letter = |character: &char| !matches!(character, '_' | '-' | ' ');
-    let name: String =
-        name.chars().filter(is_letter).map(|character| character.to_ascii_lowercase()).collect();
+    let name: String = name.chars().filter(is_letter).map(|character| character.to_ascii_lowercase()).collect();
     let key = (name, fold, negated);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(set) = known().get(&key) {
         return Some(Arc::clone(set));
     }
     let set = named(&key.0)?;
+    // Go's tables for ignoring case lack this category.
+    let fold = fold && !matches!(key.0.as_str(), "lc" | "casedletter");
     let set = if fold { set.folded() } else { set };
     let set = Arc::new(if negated { set.negated() } else { set });
     known().insert(key, Arc::clone(&set));
@@ -68,6 +69,10 @@ fn named(name: &str) -> Option<CharSet> {
     }
     if let Ok(at) = CATEGORIES.binary_search_by_key(&name, |&(known, _)| known) {
         let &(_, category) = CATEGORIES.get(at)?;
+        if category == "Cs" {
+            // The library has no class for what is not a character.
+            return Some(CharSet::of([(0xD800, 0xDFFF)]));
+        }
         return table(&format!("gc={category}"), matches!(category, "C" | "Cn"));
     }
     SCRIPTS.binary_search(&name).ok()?;
@@ -81,7 +86,23 @@ fn table(query: &str, with_unassigned: bool) -> Option<CharSet> {
     } else {
         format!(r"[\p{{{query}}}&&\p{{age=15.0}}]")
     };
-    let hir = regex_syntax::parse(&class).ok()?;
+    let mut set = parsed(&class)?;
+    for &(character, was, is) in MOVED {
+        if query == format!("gc={was}") {
+            set.push(character, character);
+        } else if query == format!("gc={is}") {
+            set = set.without(character);
+        }
+    }
+    set.tidy();
+    Some(set)
+}
+
+/// Characters that changed their category after Unicode 15.0: what it was and what it is.
+const MOVED: &[(u32, &str, &str)] = &[(0x1171E, "Mn", "Mc")];
+
+fn parsed(class: &str) -> Option<CharSet> {
+    let hir = regex_syntax::parse(class).ok()?;
     match hir.kind() {
         HirKind::Class(Class::Unicode(class)) => {
             Some(CharSet::of(class.iter().map(|range| (range.start().into(), range.end().into()))))

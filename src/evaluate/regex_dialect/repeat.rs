@@ -23,7 +23,9 @@ pub(super) fn operator(cursor: &mut Cursor<'_>) -> Result<Option<Repeat>, Syntax
         Some('?') => Repeat { min: 0, max: Some(1), counted: false },
         Some('{') => {
             let mut ahead = *cursor;
-            let Some(repeat) = count(&mut ahead) else { return Ok(None) };
+            let Some(repeat) = count(&mut ahead) else {
+                return Ok(None);
+            };
             *cursor = ahead;
             if repeat.min > MOST || repeat.max.is_some_and(|max| max > MOST || max < repeat.min) {
                 return Err(SyntaxError::RepeatCount);
@@ -42,11 +44,8 @@ pub(super) fn operator(cursor: &mut Cursor<'_>) -> Result<Option<Repeat>, Syntax
 fn count(cursor: &mut Cursor<'_>) -> Option<Repeat> {
     cursor.next();
     let min = number(cursor)?;
-    let max = if cursor.eat(",") {
-        if cursor.peek() == Some('}') { None } else { Some(number(cursor)?) }
-    } else {
-        Some(min)
-    };
+    let max =
+        if cursor.eat(",") { if cursor.peek() == Some('}') { None } else { Some(number(cursor)?) } } else { Some(min) };
     cursor.eat("}").then_some(Repeat { min, max, counted: true })
 }
 

@@ -97,11 +97,7 @@ impl Tree {
             }
             Node::Repeat(of, repeat) => {
                 let of = self.measure(*of);
-                Measure {
-                    height: of.height + 1,
-                    size: repeat.size_of(of.size),
-                    copies: repeat.copies_of(of.copies),
-                }
+                Measure { height: of.height + 1, size: repeat.size_of(of.size), copies: repeat.copies_of(of.copies) }
             }
             Node::Concat(parts) => {
                 // Go keeps neighbouring letters as one string.

@@ -87,7 +87,9 @@ impl<'a> Walk<'a> {
             // An empty choice ends the rules; a rule that serves nothing at all does not.
             match &rule.serve {
                 CompiledServe::Nothing => {}
-                CompiledServe::Distribution(distribution) => return self.distribute(distribution, trace),
+                CompiledServe::Distribution(distribution) => {
+                    return self.distribute(distribution, trace);
+                }
                 CompiledServe::Variation(choice) => return choice,
             }
         }

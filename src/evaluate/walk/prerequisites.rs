@@ -68,7 +68,9 @@ impl<'a> Walk<'a> {
     }
 
     fn prerequisite<T: Trace>(&mut self, of: &'a CompiledFlag, place: usize, trace: &mut T) -> Next<'a> {
-        let Some(prerequisite) = of.prerequisites.get(place) else { return Next::ListMet };
+        let Some(prerequisite) = of.prerequisites.get(place) else {
+            return Next::ListMet;
+        };
         let Some(flag) = self.environment.flag(prerequisite.flag) else {
             trace.prerequisite(of, prerequisite, None, PrerequisiteOutcome::Unknown);
             return Next::ListMet;

@@ -27,7 +27,9 @@ impl<'a> Walk<'a> {
         if let Some(Some(known)) = self.memberships.get(at(slot)) {
             return *known;
         }
-        let Some(segment) = self.environment.segment(slot) else { return SegmentOutcome::Unknown };
+        let Some(segment) = self.environment.segment(slot) else {
+            return SegmentOutcome::Unknown;
+        };
         if self.environment.segment_order.is_ordered(slot) {
             self.ordered_segments();
             // They all are known now.
@@ -74,11 +76,15 @@ impl<'a> Walk<'a> {
             if let Some(waiting) = waiting.get_mut(place) {
                 *waiting = false;
             }
-            let Some(&slot) = component.members.get(place) else { continue };
+            let Some(&slot) = component.members.get(place) else {
+                continue;
+            };
             if self.memberships.get(at(slot)) != Some(&Some(SegmentOutcome::NotMember)) {
                 continue;
             }
-            let Some(segment) = environment.segment(slot) else { continue };
+            let Some(segment) = environment.segment(slot) else {
+                continue;
+            };
             if self.judge(segment) == SegmentOutcome::Rule {
                 self.remember(slot, SegmentOutcome::Rule);
                 for &dependent in component.dependents.get(place).into_iter().flatten() {

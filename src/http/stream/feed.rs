@@ -52,8 +52,7 @@ impl Feed {
         let now = Instant::now();
         let mut rng = rand::rng();
         let age = registry.settings.max_stream_age.map(|age| age.mul_f64(rng.random_range(0.9..1.1)));
-        let identity =
-            jti.map(|(jti, epoch)| Identity { jti, epoch, settled: Settled::new(known), ended_well: false });
+        let identity = jti.map(|(jti, epoch)| Identity { jti, epoch, settled: Settled::new(known), ended_well: false });
         Feed {
             cursor,
             // So that the streams of one moment do not beat together.

@@ -18,7 +18,11 @@ impl Pace {
     /// `per_second` turns a second.
     #[must_use]
     pub fn new(per_second: u32) -> Self {
-        Pace { start: Instant::now(), step_ns: 1_000_000_000 / u64::from(per_second.max(1)), next_ns: AtomicU64::new(0) }
+        Pace {
+            start: Instant::now(),
+            step_ns: 1_000_000_000 / u64::from(per_second.max(1)),
+            next_ns: AtomicU64::new(0),
+        }
     }
 
     /// The time of the caller's turn, now or later.

@@ -22,7 +22,10 @@ pub enum Point {
     Sequence(u64),
     /// Unix seconds. `first_is_known`: the SDK has what the ledger's first
     /// sequence holds, because the token's digest says so.
-    Time { after_unix_s: i64, first_is_known: bool },
+    Time {
+        after_unix_s: i64,
+        first_is_known: bool,
+    },
 }
 
 /// Finds the point.
@@ -63,7 +66,11 @@ fn is_news(entry: &LogEntry, point: Point, snapshot: &Snapshot) -> bool {
 pub enum Replay {
     Nothing,
     /// Server-side: entries of the log between two places, oldest first.
-    Entries { point: Point, at: LogPosition, until: LogPosition },
+    Entries {
+        point: Point,
+        at: LogPosition,
+        until: LogPosition,
+    },
     /// Client-side: one message that makes it load what it needs.
     One(Message),
 }

@@ -25,7 +25,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
-        Limits { archive_bytes: 256 * MIB, inflated_bytes: 1024 * MIB, ratio: 200, ratio_from_bytes: 256 * MIB, entries: 100_000 }
+        Limits {
+            archive_bytes: 256 * MIB,
+            inflated_bytes: 1024 * MIB,
+            ratio: 200,
+            ratio_from_bytes: 256 * MIB,
+            entries: 100_000,
+        }
     }
 }
 
@@ -33,7 +39,13 @@ impl Default for Limits {
 ///
 /// # Errors
 /// The first thing that is wrong; nothing of the archive is used then.
-pub fn read(name: &str, size: u64, packed: impl BufRead, compression: Compression, limits: &Limits) -> Result<RawTree, Problems> {
+pub fn read(
+    name: &str,
+    size: u64,
+    packed: impl BufRead,
+    compression: Compression,
+    limits: &Limits,
+) -> Result<RawTree, Problems> {
     if size > limits.archive_bytes {
         let what = format!("the archive has {size} bytes, more than the limit of {}", limits.archive_bytes);
         return Err(Problem::new(name, what, "split it by environment").into());
@@ -73,14 +85,20 @@ struct Metered<'a, R> {
 impl<R: Read> Read for Metered<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::other("it inflates to more than the limit; it may be made to exhaust memory")
-        })?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| io::Error::other("it inflates to more than the limit; it may be made to exhaust memory"))?;
         Ok(count)
     }
 }
 
-fn unpack(name: &str, size: u64, inflated: &mut impl Read, limits: &Limits) -> Result<BTreeMap<String, Vec<u8>>, Problems> {
+fn unpack(
+    name: &str,
+    size: u64,
+    inflated: &mut impl Read,
+    limits: &Limits,
+) -> Result<BTreeMap<String, Vec<u8>>, Problems> {
     let cap = limits.inflated_bytes.min(limits.ratio_from_bytes.max(size.saturating_mul(limits.ratio)));
     let mut metered = Metered { inner: inflated, left: cap };
     let mut files = BTreeMap::new();
@@ -89,7 +107,12 @@ fn unpack(name: &str, size: u64, inflated: &mut impl Read, limits: &Limits) -> R
     for (index, entry) in entries.enumerate() {
         let mut entry = entry.map_err(|error| corrupt(name, &error))?;
         if index >= limits.entries {
-            return Err(Problem::new(name, format!("it has more than {} entries", limits.entries), "split it by environment").into());
+            return Err(Problem::new(
+                name,
+                format!("it has more than {} entries", limits.entries),
+                "split it by environment",
+            )
+            .into());
         }
         let path = String::from_utf8(entry.path_bytes().into_owned())
             .map_err(|_| Problem::new(name, "an entry's name is not UTF-8", "make the archive with `ff-relay pack`"))?;
@@ -120,7 +143,9 @@ fn unpack(name: &str, size: u64, inflated: &mut impl Read, limits: &Limits) -> R
 fn safe_path(name: &str, path: &str) -> Result<String, Problems> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if path.starts_with('/') || path.contains(['\\', '\0']) || parts.contains(&"..") {
-        return Err(Problem::new(name, format!("the entry {path:?} points outside the archive"), "do not use it").into());
+        return Err(
+            Problem::new(name, format!("the entry {path:?} points outside the archive"), "do not use it").into()
+        );
     }
     Ok(parts.join("/"))
 }
@@ -161,8 +186,8 @@ fn sort_out(name: &str, mut files: BTreeMap<String, Vec<u8>>) -> Result<RawTree,
 fn parse_manifest(name: &str, bytes: &[u8]) -> Result<Manifest, Problems> {
     let file = format!("{name}/{MANIFEST_FILE}");
     // The version first: another one may have another shape.
-    let value: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|error| Problem::new(&file, error.to_string(), "make the archive anew"))?;
+    let value: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|error| Problem::new(&file, error.to_string(), "make the archive anew"))?;
     match value.get("formatVersion").and_then(serde_json::Value::as_u64) {
         Some(version) if version == u64::from(FORMAT_VERSION) => {}
         Some(version) => {
@@ -171,7 +196,8 @@ fn parse_manifest(name: &str, bytes: &[u8]) -> Result<Manifest, Problems> {
         }
         None => return Err(Problem::new(&file, "it names no formatVersion", "make the archive anew").into()),
     }
-    serde_json::from_value(value).map_err(|error| Problem::new(&file, error.to_string(), "make the archive anew").into())
+    serde_json::from_value(value)
+        .map_err(|error| Problem::new(&file, error.to_string(), "make the archive anew").into())
 }
 
 /// Every file must be listed and match, and every listed one be there.
@@ -196,7 +222,10 @@ fn vouch(name: &str, manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>) -> 
 }
 
 /// A plain `tar czf` of a directory puts the directory's name in front.
-fn without_leading_directory(name: &str, files: BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Vec<u8>>, Problems> {
+fn without_leading_directory(
+    name: &str,
+    files: BTreeMap<String, Vec<u8>>,
+) -> Result<BTreeMap<String, Vec<u8>>, Problems> {
     let is_environment = |part: Option<&str>| part.and_then(environment_of).is_some();
     if files.keys().any(|path| is_environment(path.split('/').next())) {
         return Ok(files);
@@ -207,7 +236,8 @@ fn without_leading_directory(name: &str, files: BTreeMap<String, Vec<u8>>) -> Re
         .filter_map(|path| path.split('/').next())
         .collect();
     if leading.len() > 1 {
-        let what = format!("environments lie in several directories ({})", leading.into_iter().collect::<Vec<_>>().join(", "));
+        let what =
+            format!("environments lie in several directories ({})", leading.into_iter().collect::<Vec<_>>().join(", "));
         return Err(Problem::new(name, what, "pack one directory").into());
     }
     let leading = leading.into_iter().next().map(|directory| format!("{directory}/")).unwrap_or_default();

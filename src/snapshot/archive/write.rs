@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::manifest::{FORMAT_VERSION, LEDGER_FILE, MANIFEST_FILE, Manifest, ManifestEnvironment, ManifestFile, ledger_to_json};
+use super::manifest::{
+    FORMAT_VERSION, LEDGER_FILE, MANIFEST_FILE, Manifest, ManifestEnvironment, ManifestFile, ledger_to_json,
+};
 use super::{Compression, Tree};
 use crate::snapshot::item::Digest;
 use crate::snapshot::tree::{ENVIRONMENT_PREFIX, Part, write_environment};
@@ -15,7 +17,8 @@ use crate::snapshot::tree::{ENVIRONMENT_PREFIX, Part, write_environment};
 pub fn write(tree: &Tree, compression: Compression, out: impl Write) -> io::Result<()> {
     match compression {
         Compression::Gzip => {
-            let mut encoder = flate2::GzBuilder::new().mtime(0).operating_system(255).write(out, flate2::Compression::new(6));
+            let mut encoder =
+                flate2::GzBuilder::new().mtime(0).operating_system(255).write(out, flate2::Compression::new(6));
             write_tar(tree, &mut encoder)?;
             encoder.finish()?.flush()
         }

@@ -71,7 +71,8 @@ fn read_archive(found: &Found, compression: archive::Compression) -> Result<RawT
 }
 
 fn load_archive(location: &Location, scan: Scan, tree: &RawTree) -> Result<Loaded, Problems> {
-    let mut loaded = Loaded { scan, vouched: tree.manifest.is_some(), served: tree.served.clone(), ..Loaded::default() };
+    let mut loaded =
+        Loaded { scan, vouched: tree.manifest.is_some(), served: tree.served.clone(), ..Loaded::default() };
     let mut problems = Vec::new();
     for (id, files) in &tree.environments {
         match read_environment(files) {
@@ -96,7 +97,12 @@ fn check(location: &Location, loaded: Loaded) -> Result<Loaded, Problems> {
     }
     if let Some((hash, first, second)) = shared_key_hash(loaded.environments.iter()) {
         let what = format!("the key hash {hash} stands in environments {first} and {second}");
-        return Err(Problem::new(&location.name(), what, "an SDK key belongs to one environment: remove it from the other").into());
+        return Err(Problem::new(
+            &location.name(),
+            what,
+            "an SDK key belongs to one environment: remove it from the other",
+        )
+        .into());
     }
     Ok(loaded)
 }

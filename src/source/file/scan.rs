@@ -109,5 +109,9 @@ fn missing(path: &Path, what: &str) -> Problem {
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    Problem::new(&name(path), format!("it cannot be read: {error}"), "check that it is there and that this user may read it")
+    Problem::new(
+        &name(path),
+        format!("it cannot be read: {error}"),
+        "check that it is there and that this user may read it",
+    )
 }

@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Location;
 use super::load::{Loaded, apply, load};
-use super::scan::{Scan, scan};
+use super::scan::scan;
 use super::watch::{Step, Watcher};
 use crate::snapshot::content::EnvironmentId;
-use crate::snapshot::report::{Problem, Problems};
+use crate::snapshot::report::Problems;
 use crate::source::intake::Intake;
 use crate::store::source_status::SourceStatus;
 use crate::telemetry::logging::millis;
@@ -69,28 +69,24 @@ impl Watch {
             return;
         }
         match self.watcher.step(&scan, Instant::now()) {
-            Step::Wait if scan == *self.watcher.loaded() => self.status.good(&self.location.name(), false, now_unix_ms()),
+            Step::Wait if scan == *self.watcher.loaded() => {
+                self.status.good(&self.location.name(), false, now_unix_ms())
+            }
             Step::Wait => {}
             Step::Refuse(problem) => self.refuse(&problem.into()),
             Step::Load { removed } => {
-                let result = load(&self.location, scan.clone(), Some(&self.loaded))
-                    .and_then(|loaded| self.unchanged_since(&scan).map(|()| loaded))
-                    .and_then(|loaded| self.take(loaded, removed.clone()));
+                let loaded = load(&self.location, scan.clone(), Some(&self.loaded));
+                if super::scan::scan(&self.location).ok().as_ref() != Some(&scan) {
+                    // It changed while it was read: the next looks decide.
+                    return;
+                }
+                let result = loaded.and_then(|loaded| self.take(loaded, removed.clone()));
                 if let Err(problems) = result {
                     self.watcher.refused(scan, removed);
                     self.refuse(&problems);
                 }
             }
         }
-    }
-
-    /// What changed while it was read was read half.
-    fn unchanged_since(&self, before: &Scan) -> Result<(), Problems> {
-        if scan(&self.location)? == *before {
-            return Ok(());
-        }
-        let advice = "it is tried again when it stays the same for a second";
-        Err(Problem::new(&self.location.name(), "it changed while it was read", advice).into())
     }
 
     fn take(&mut self, loaded: Loaded, mut removed: BTreeSet<EnvironmentId>) -> Result<(), Problems> {

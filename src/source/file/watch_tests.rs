@@ -1,7 +1,7 @@
 use super::*;
+use crate::snapshot::tree::Part;
 use crate::source::file::Location;
 use crate::source::file::scan::scan;
-use crate::snapshot::tree::Part;
 
 /// A real directory, because stamps come from one.
 struct Place(tempfile::TempDir);

@@ -28,7 +28,8 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, DurableError> {
         make_directory(path)?;
         let lock_path = path.join("lock");
-        let lock = owner_only().create(true).truncate(false).write(true).open(&lock_path).map_err(io_error(&lock_path))?;
+        let lock =
+            owner_only().create(true).truncate(false).write(true).open(&lock_path).map_err(io_error(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DurableError::Locked { path: path.display().to_string() }),

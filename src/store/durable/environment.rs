@@ -86,9 +86,8 @@ impl DataDir {
         let mut lines = lines.iter();
         let head: Head = parse(lines.next().map_or("", String::as_str)).map_err(corrupt)?;
         let mut ledger = Ledger { floor: head.floor, ..Ledger::default() };
-        ledger.origin = head
-            .origin
-            .and_then(|(sequence, digest)| Some(Origin { sequence, digest: Digest::from_hex(&digest)? }));
+        ledger.origin =
+            head.origin.and_then(|(sequence, digest)| Some(Origin { sequence, digest: Digest::from_hex(&digest)? }));
         for line in lines {
             let row: Row = parse(line).map_err(corrupt)?;
             let kind = kind_of(&row.kind).ok_or_else(|| corrupt(format!("unknown kind '{}'", row.kind)))?;
@@ -126,7 +125,10 @@ impl DataDir {
     ///
     /// # Errors
     /// The directory cannot be listed.
-    pub fn read_snapshots(&self, credential: &str) -> Result<(Vec<(EnvironmentId, Content)>, Vec<DurableError>), DurableError> {
+    pub fn read_snapshots(
+        &self,
+        credential: &str,
+    ) -> Result<(Vec<(EnvironmentId, Content)>, Vec<DurableError>), DurableError> {
         let root = self.path().join("environments");
         let (mut found, mut damaged) = (Vec::new(), Vec::new());
         let folders = match std::fs::read_dir(&root) {

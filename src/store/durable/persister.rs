@@ -46,7 +46,13 @@ impl Pending {
 }
 
 /// Writes until told to stop, then once more.
-pub async fn run(directory: Arc<DataDir>, store: Store, pending: Arc<Pending>, credential: String, stop: CancellationToken) {
+pub async fn run(
+    directory: Arc<DataDir>,
+    store: Store,
+    pending: Arc<Pending>,
+    credential: String,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = pending.wake.notified() => tokio::time::sleep(GATHER).await,
@@ -94,7 +100,8 @@ fn write_round(directory: &DataDir, store: &Store, pending: &Pending, credential
     let index = store.index().clone();
     let mut first_error = None;
     for id in pending.take() {
-        let Some(snapshot) = index.environment(id.as_str()).and_then(|environment| environment.snapshot().clone()) else {
+        let Some(snapshot) = index.environment(id.as_str()).and_then(|environment| environment.snapshot().clone())
+        else {
             continue;
         };
         let written = directory.write_ledger(&snapshot).and_then(|()| directory.write_snapshot(&snapshot, credential));

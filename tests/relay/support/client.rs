@@ -94,12 +94,14 @@ impl Connection {
 
     /// True if the relay has closed the connection.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.fill_buf(), Ok([])) || self.stream.fill_buf().is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock)
+        matches!(self.stream.fill_buf(), Ok([]))
+            || self.stream.fill_buf().is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock)
     }
 
     pub fn head(&mut self) -> Reply {
         let line = self.line();
-        let status = line.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("no status in {line:?}"));
+        let status =
+            line.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("no status in {line:?}"));
         let mut headers = Vec::new();
         loop {
             let line = self.line();

@@ -1,0 +1,186 @@
+//! Archives and the commands that make them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use ff_relay::snapshot::archive::{Compression, Limits, read};
+use serde_json::{Value, json};
+
+use crate::support::client::{bearer, get};
+use crate::support::configuration::{Configuration, ENVIRONMENT, KEY, boolean, golden};
+use crate::support::relay::TestRelay;
+
+fn command(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ff-relay")).args(arguments).output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn run(arguments: &[&str]) -> String {
+    let output = command(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn packing_is_deterministic_and_the_relay_serves_what_was_packed() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["a.tar.gz", "a.tar.zst"] {
+        let first = place.path().join(name);
+        let unpacked = place.path().join(format!("unpacked-{name}"));
+        let again = place.path().join(format!("again-{name}"));
+        run(&["pack", text(&golden()), text(&first)]);
+        run(&["unpack", text(&first), text(&unpacked)]);
+        run(&["pack", text(&unpacked), text(&again)]);
+        assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(&again).unwrap(), "{name}");
+        let relay = TestRelay::offline(&first, &[]);
+        let directory = TestRelay::offline(&golden(), &[]);
+        let path = format!("/client/env/{ENVIRONMENT}/target-segments?rules=v2");
+        let ask = |relay: &TestRelay| get(relay.sdk, &path, &[("Authorization", &bearer(relay.sdk, KEY))]).ok();
+        assert_eq!(sorted(ask(&relay)), sorted(ask(&directory)));
+    }
+}
+
+/// The archive's own field order is another one.
+fn sorted(value: Value) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap()
+}
+
+#[test]
+fn plain_tars_are_taken_whatever_directory_they_begin_with() {
+    let place = tempfile::tempdir().unwrap();
+    crate::support::configuration::copy(&golden(), &place.path().join("config"));
+    for (name, arguments) in [
+        ("dot.tar.gz", vec!["-C", "config", "."]),
+        ("dir.tar.gz", vec!["config"]),
+        ("star.tar.gz", vec!["-C", "config", &format!("env-{ENVIRONMENT}")]),
+    ] {
+        let archive = place.path().join(name);
+        let mut tar = Command::new("tar");
+        assert!(tar.current_dir(&place).arg("czf").arg(&archive).args(arguments).status().unwrap().success());
+        let relay = TestRelay::start(&[&format!("--file-data-source={}", archive.display())]).unwrap();
+        bearer(relay.sdk, KEY);
+    }
+}
+
+#[test]
+fn damaged_archives_are_refused_whole() {
+    let place = tempfile::tempdir().unwrap();
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let name = if compression == Compression::Gzip { "a.tar.gz" } else { "a.tar.zst" };
+        let archive = place.path().join(name);
+        run(&["pack", text(&golden()), text(&archive)]);
+        let bytes = std::fs::read(&archive).unwrap();
+        let try_read = |bytes: &[u8]| read("a", bytes.len() as u64, bytes, compression, &Limits::default());
+        let good = try_read(&bytes).unwrap();
+        assert_eq!(good.environments.len(), 2);
+        for cut in (0..bytes.len()).step_by(7) {
+            assert!(try_read(&bytes[..cut]).is_err(), "{name} cut at {cut}");
+        }
+        for at in (12..bytes.len()).step_by(3) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x10;
+            if let Ok(tree) = try_read(&flipped) {
+                // A bit that carries nothing, as the padding of a block.
+                assert_eq!(format!("{:?}", tree.environments), format!("{:?}", good.environments), "{name} at {at}");
+            }
+        }
+        let mut longer = bytes.clone();
+        longer.extend_from_slice(b"more");
+        assert!(try_read(&longer).is_err());
+    }
+}
+
+/// A tar made by hand, because no honest tool writes such names.
+fn tar(entries: &[(&str, tar::EntryType, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (path, kind, bytes) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        if *kind == tar::EntryType::Symlink {
+            header.set_link_name("/etc/passwd").unwrap();
+        }
+        header.set_cksum();
+        builder.append(&header, *bytes).unwrap();
+    }
+    builder.into_inner().unwrap().finish().unwrap()
+}
+
+#[test]
+fn hostile_archives_are_refused() {
+    use tar::EntryType::{Regular, Symlink};
+    let inside = "env-a/auth_config.json";
+    let bomb = vec![b' '; 8 * 1024 * 1024];
+    let small = Limits { inflated_bytes: 1024 * 1024, ratio_from_bytes: 1024 * 1024, entries: 10, ..Limits::default() };
+    let many: Vec<(String, Vec<u8>)> = (0..20).map(|i| (format!("env-a/x{i}"), Vec::new())).collect();
+    let many: Vec<_> = many.iter().map(|(path, bytes)| (path.as_str(), Regular, bytes.as_slice())).collect();
+    for (what, entries) in [
+        ("points outside", vec![("../env-a/auth_config.json", Regular, &b"[]"[..])]),
+        ("points outside", vec![("/env-a/auth_config.json", Regular, &b"[]"[..])]),
+        ("link or device", vec![(inside, Symlink, &b""[..])]),
+        ("stands twice", vec![(inside, Regular, &b"[]"[..]), ("./env-a//auth_config.json", Regular, &b"[]"[..])]),
+        ("more than the limit", vec![(inside, Regular, bomb.as_slice())]),
+        ("more than 10 entries", many),
+        (
+            "several directories",
+            vec![("x/env-a/segments.json", Regular, &b"[]"[..]), ("y/env-b/segments.json", Regular, &b"[]"[..])],
+        ),
+        ("format version 2", vec![("manifest.json", Regular, &br#"{"formatVersion":2}"#[..])]),
+        (
+            "not list",
+            vec![
+                ("manifest.json", Regular, &br#"{"formatVersion":1,"parts":[],"environments":[],"files":[]}"#[..]),
+                (inside, Regular, &b"[]"[..]),
+            ],
+        ),
+    ] {
+        let bytes = tar(&entries);
+        let error = read("a", bytes.len() as u64, bytes.as_slice(), Compression::Gzip, &small).unwrap_err();
+        assert!(error.to_string().contains(what), "{what}: {error}");
+    }
+}
+
+#[test]
+fn verify_tells_errors_from_warnings() {
+    let configuration = Configuration::golden();
+    configuration.edit_flag("bool-prereq", |flag| flag["prerequisites"][0]["feature"] = json!("gone"));
+    let path = text(configuration.path()).to_owned();
+    let output = command(&["verify", &path]);
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("warning:") && said.contains("gone") && said.contains("0 errors, 1 warnings"), "{said}");
+    assert_eq!(command(&["verify", &path, "--strict"]).status.code(), Some(1));
+    configuration.write_text(ENVIRONMENT, "segments.json", "[\n  {\"name\": \"x\"}\n]");
+    let output = command(&["verify", &path, "--output", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = report["errors"][0].as_str().unwrap();
+    assert!(error.contains("segments.json, line 2, column 3") && error.contains("no 'identifier'"), "{error}");
+    assert_eq!(command(&["verify"]).status.code(), Some(64));
+    assert_eq!(command(&["verfy", &path]).status.code(), Some(64));
+}
+
+#[test]
+fn bump_raises_only_what_changed_and_touches_nothing_else() {
+    let (old, new) = (Configuration::golden(), Configuration::golden());
+    let before = std::fs::read_to_string(golden().join(format!("env-{ENVIRONMENT}/feature_config.json"))).unwrap();
+    let changed = before.replace("caf\u{e9}", "tea");
+    assert_ne!(before, changed);
+    new.write_text(ENVIRONMENT, "feature_config.json", &changed);
+    let said = run(&["bump", text(old.path()), text(new.path())]);
+    assert!(said.contains("flag 'text': version 1 → 2") && said.contains("1 versions raised"), "{said}");
+    let after = std::fs::read_to_string(new.file(ENVIRONMENT, "feature_config.json")).unwrap();
+    let differing: Vec<_> = changed.lines().zip(after.lines()).filter(|(a, b)| a != b).collect();
+    assert_eq!(differing, [("  \"version\": 1", "  \"version\": 2")]);
+    assert!(run(&["bump", text(old.path()), text(new.path())]).contains("0 versions raised"));
+    let bare = Configuration::with_flags(&[boolean("a", true, 5)]);
+    let edited = Configuration::with_flags(&[boolean("a", false, 5)]);
+    edited.edit_flag("a", |flag| drop(flag.as_object_mut().unwrap().remove("version")));
+    run(&["bump", text(bare.path()), text(edited.path())]);
+    assert_eq!(edited.read(ENVIRONMENT, "feature_config.json")[0]["version"], 6);
+}

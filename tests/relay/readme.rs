@@ -1,0 +1,28 @@
+//! README's option table is the code's.
+
+use ff_relay::config::option_table_markdown;
+
+const BEGIN: &str = "<!-- options -->\n";
+const END: &str = "<!-- /options -->";
+
+#[test]
+fn the_option_table_is_the_codes() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("README has lost its option table");
+    let (table, after) = rest.split_once(END).unwrap();
+    let made = format!("\n{}\n", option_table_markdown().trim());
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{made}\n{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(table.trim(), made.trim(), "run the tests once with UPDATE_README=1");
+}
+
+#[test]
+fn the_sample_in_the_readme_is_good() {
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/offline");
+    let report = ff_relay::cli::verify::report(&ff_relay::source::file::Location::of(&sample)).unwrap();
+    assert!(report.errors.is_empty() && report.warnings.is_empty(), "{report:?}");
+    assert_eq!(report.environments.len(), 2);
+}
