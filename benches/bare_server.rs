@@ -3,6 +3,14 @@
 //!
 //! `bare_server PORT RELAY_HOST:PORT PATH AUTHORIZATION [gzip]`
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark may fail"
+)]
+
 use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
 

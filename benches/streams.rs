@@ -3,6 +3,14 @@
 //!
 //! `streams RELAY_HOST:PORT RELAY_PID KEY COUNT FLAG_FILE [tls]`
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark may fail"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -84,7 +84,8 @@ impl Relay {
         if location.archive.is_some() && !loaded.vouched {
             tracing::warn!(path = %location.name(), "the archive has no manifest, so nothing vouches for it; `ff-relay pack` makes one");
         }
-        intake.writer().set_certain(true);
+        // With nothing configured, an import may still bring any key.
+        intake.writer().set_certain(!loaded.environments.is_empty());
         let status = SourceStatus::default();
         status.good(&location.name(), true, unix_now_ms());
         tracing::info!(
@@ -109,6 +110,7 @@ impl Relay {
             source: status.clone(),
             pending: durable.as_ref().map(|durable| Arc::clone(&durable.pending)),
             counts: ApiCounts::default(),
+            metrics_readers: tokio::sync::Semaphore::new(crate::http::metrics::MAX_READERS),
         });
 
         let (stop_listening, stop_background) = (CancellationToken::new(), CancellationToken::new());

@@ -10,7 +10,7 @@ pub mod status;
 /// The generated contract.
 pub mod proto {
     /// `ffrelay.inspect.v1`
-    #[expect(clippy::pedantic, clippy::allow_attributes, reason = "generated")]
+    #[allow(clippy::pedantic, clippy::all, reason = "generated")]
     pub mod inspect {
         tonic::include_proto!("ffrelay.inspect.v1");
     }

@@ -37,6 +37,8 @@ pub struct Api {
     /// `None` without `data-dir`.
     pub pending: Option<Arc<Pending>>,
     pub counts: ApiCounts,
+    /// Threads that read large metrics bodies.
+    pub metrics_readers: tokio::sync::Semaphore,
 }
 
 /// Counts that belong to no environment.

@@ -62,7 +62,7 @@ pub enum Ended {
 
 /// Serves HTTP/1 until the connection ends or a stream takes it over.
 pub async fn serve_http1(io: ClientIo, site: Site, timeouts: Timeouts, stop: CancellationToken) -> Ended {
-    let activity = Activity::new();
+    let activity = Activity::new(false);
     let slot = Arc::new(DetachSlot::default());
     let context = context(site, &activity, Carrier::Detach(Arc::clone(&slot)));
     // Boxed, because hyper gives the connection back only where it may move.
@@ -100,7 +100,7 @@ pub async fn serve_http1(io: ClientIo, site: Site, timeouts: Timeouts, stop: Can
 
 /// Serves HTTP/2 until the connection ends.
 pub async fn serve_http2(io: ClientIo, site: Site, timeouts: Timeouts, stop: CancellationToken) {
-    let activity = Activity::new();
+    let activity = Activity::new(true);
     let context = context(site, &activity, Carrier::Body);
     let service = service_fn(move |request| answer(Arc::clone(&context), request));
     let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -108,7 +108,7 @@ pub async fn serve_http2(io: ClientIo, site: Site, timeouts: Timeouts, stop: Can
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(20)))
         .keep_alive_timeout(Duration::from_secs(20))
-        .max_concurrent_streams(200)
+        .max_concurrent_streams(100)
         .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
         .max_send_buf_size(256 * 1024);
     let io = TrackedIo { io, activity: Arc::clone(&activity) };

@@ -78,7 +78,7 @@ impl Api {
 }
 
 /// Whom to evaluate for: the header's target, else the stored one, else the
-/// configured one, else the token's own, else the bare identifier.
+/// token's own, else the configured one, else the bare identifier.
 fn target_of(access: &Access, headers: &HeaderMap, identifier: &str) -> Result<Arc<Target>, Refusal> {
     if let Some(target) = from_header(headers, identifier)? {
         return Ok(Arc::new(target));
@@ -97,14 +97,15 @@ pub fn known_target(
     if let Some(stored) = environment.targets.get(identifier) {
         return Arc::new(stored.target.clone());
     }
+    // As good as stored: eviction, a restart or another replica lose nothing.
+    let own = claims.and_then(|claims| serde_json::from_str::<Target>(claims.target.as_deref()?).ok());
+    if let Some(target) = own.filter(|target| target.identifier == identifier) {
+        return Arc::new(target);
+    }
     if let Some(configured) = snapshot.targets.get(identifier) {
         return Arc::clone(configured);
     }
-    let own = claims.and_then(|claims| serde_json::from_str::<Target>(claims.target.as_deref()?).ok());
-    match own {
-        Some(target) if target.identifier == identifier => Arc::new(target),
-        _ => Arc::new(Target { identifier: identifier.to_owned(), ..Target::default() }),
-    }
+    Arc::new(Target { identifier: identifier.to_owned(), ..Target::default() })
 }
 
 /// The target of the header: padded standard base64 of its JSON. One that

@@ -95,6 +95,8 @@ pub struct Activity {
     /// The last eight bytes that were written.
     tail: AtomicU64,
     flushed: AtomicBool,
+    has_served: AtomicBool,
+    http2: bool,
 }
 
 /// What a connection waits for, and since when.
@@ -112,7 +114,7 @@ pub enum Waiting {
 
 impl Activity {
     #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub fn new(http2: bool) -> Arc<Self> {
         Arc::new(Activity {
             accepted: Instant::now(),
             in_flight: AtomicUsize::new(0),
@@ -122,6 +124,8 @@ impl Activity {
             write_blocked_since: AtomicU64::new(0),
             tail: AtomicU64::new(0),
             flushed: AtomicBool::new(false),
+            has_served: AtomicBool::new(false),
+            http2,
         })
     }
 
@@ -157,7 +161,7 @@ impl Activity {
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.headers_since.store(0, Ordering::Relaxed);
-        self.release_headers();
+        self.has_served.store(true, Ordering::Relaxed);
         InFlight { activity: Arc::clone(self) }
     }
 
@@ -176,6 +180,10 @@ impl Activity {
 
     fn has_read(&self, bytes: u64) -> io::Result<()> {
         if bytes == 0 || self.in_flight.load(Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        // HTTP/2 says much beside requests: pings, windows, settings.
+        if self.http2 && self.has_served.load(Ordering::Relaxed) {
             return Ok(());
         }
         if self.headers_since.load(Ordering::Relaxed) == 0 {
@@ -219,7 +227,10 @@ pub struct InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.activity.idle_since.store(self.activity.now(), Ordering::Relaxed);
-        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+        // Headers live as long as their request.
+        if self.activity.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.activity.release_headers();
+        }
     }
 }
 
@@ -287,7 +298,10 @@ impl AsyncWrite for TrackedIo {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         match &flushed {
-            Poll::Ready(Ok(())) => self.activity.flushed.store(true, Ordering::Relaxed),
+            Poll::Ready(Ok(())) => {
+                self.activity.flushed.store(true, Ordering::Relaxed);
+                self.activity.write_blocked_since.store(0, Ordering::Relaxed);
+            }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => self.activity.is_blocked(),
         }

@@ -17,8 +17,12 @@ use super::connection::{Ended, Site, Timeouts, serve_http1, serve_http2};
 use super::io::ClientIo;
 use super::stream::writer;
 
-/// TLS handshakes that are computed at once.
-const MAX_HANDSHAKES: usize = 64;
+/// TLS handshakes under way at once. Clients decide how long one takes, so
+/// there must be room for many slow ones beside the honest ones.
+const MAX_HANDSHAKES: usize = 1024;
+
+/// Time for a handshake once it has its turn.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 const BACKLOG: i32 = 4096;
 
@@ -146,8 +150,8 @@ impl Server {
     }
 
     async fn handshake(&self, tls: &TlsAcceptor, tcp: TcpStream) -> Option<(ClientIo, bool)> {
-        let _turn = self.handshakes.acquire().await.ok()?;
-        let stream = tokio::time::timeout(self.timeouts.headers, tls.accept(tcp)).await.ok()?.ok()?;
+        let _turn = tokio::time::timeout(self.timeouts.headers, self.handshakes.acquire()).await.ok()?.ok()?;
+        let stream = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(tcp)).await.ok()?.ok()?;
         // By what both agreed on, never by looking at the first bytes.
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Some((ClientIo::Tls(Box::new(stream)), http2))

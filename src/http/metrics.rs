@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, StatusCode};
@@ -22,6 +23,13 @@ pub const MAX_METRICS_BYTES: u64 = 32 * 1024 * 1024;
 /// Bodies up to this size are read in place; larger ones on a thread of
 /// their own, piece by piece.
 const READ_IN_PLACE_BYTES: usize = 64 * 1024;
+
+/// Large bodies that are read at once: each takes a thread for as long as
+/// its client takes to send it. Further ones wait.
+pub const MAX_READERS: usize = 16;
+
+/// Time for a large body, its wait included.
+const LARGE_BODY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Pieces between the network and the reading thread.
 const PIECES_AHEAD: usize = 4;
@@ -45,9 +53,19 @@ impl Api {
             return Err(bad("the request body is empty; send {\"metricsData\":[…],\"targetData\":[…]}"));
         }
         let rows =
-            if ended { read_all(encoding, start.as_slice())? } else { read_on_thread(encoding, start, body).await? };
+            if ended { read_all(encoding, start.as_slice())? } else { self.read_large(encoding, start, body).await? };
         self.counts.metrics_dropped.fetch_add(rows.metrics, Ordering::Relaxed);
         Ok(answer::json(StatusCode::OK, Bytes::from_static(b"null\n")))
+    }
+
+    async fn read_large(&self, encoding: Encoding, start: Vec<u8>, body: Incoming) -> Result<Dropped, Refusal> {
+        let reading = async {
+            let _place = self.metrics_readers.acquire().await;
+            read_on_thread(encoding, start, body).await
+        };
+        let late = "the metrics did not come in time; send less at once";
+        let limited = tokio::time::timeout(LARGE_BODY_LIMIT, reading).await;
+        limited.map_err(|_| Refusal::new(Fault::RequestTimeout, late))?
     }
 }
 

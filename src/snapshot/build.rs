@@ -221,7 +221,8 @@ fn logs(
         super::find(flags, &identifier).map(|served| (served.item.key.clone(), ChangeKind::Patch, served.version))
     });
     let for_clients = entries(environment, now.sequence, now.unix_s, told.chain(dependents));
-    (previous.log.with(direct), previous.client_log.with(for_clients))
+    let remembered = |key: &ItemKey| ledger.entries.contains_key(key);
+    (previous.log.with(direct, remembered), previous.client_log.with(for_clients, remembered))
 }
 
 /// Flags other than the changed ones whose answers may have changed, by the

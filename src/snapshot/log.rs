@@ -103,11 +103,13 @@ impl ChangeLog {
         ChangeLog { entries }
     }
 
-    /// This log with newer changes: an item that changed again moves.
+    /// This log with newer changes: an item that changed again moves, and one
+    /// that is not `remembered` any more goes.
     #[must_use]
-    pub fn with(&self, newer: Vec<Arc<LogEntry>>) -> Self {
+    pub fn with(&self, newer: Vec<Arc<LogEntry>>, remembered: impl Fn(&ItemKey) -> bool) -> Self {
         let keys: std::collections::HashSet<&ItemKey> = newer.iter().map(|entry| &entry.key).collect();
-        let mut entries: Vec<_> = self.entries.iter().filter(|entry| !keys.contains(&entry.key)).cloned().collect();
+        let stays = |entry: &&Arc<LogEntry>| !keys.contains(&entry.key) && remembered(&entry.key);
+        let mut entries: Vec<_> = self.entries.iter().filter(stays).cloned().collect();
         drop(keys);
         entries.extend(newer);
         ChangeLog::new(entries)
@@ -184,7 +186,7 @@ mod tests {
         let environment = EnvironmentId::new("e");
         let row = |name: &str| (key(name), ChangeKind::Patch, 1);
         let log = ChangeLog::new(entries(&environment, 1, 0, [row("a"), row("b"), row("c")]));
-        let log = log.with(entries(&environment, 2, 0, [row("b")]));
+        let log = log.with(entries(&environment, 2, 0, [row("b")]), |_| true);
         let names = |after| log.since(after).map(|e| e.key.identifier.to_string()).collect::<Vec<_>>();
         assert_eq!(names(LogPosition::default()), ["a", "c", "b"]);
         assert_eq!(names(LogPosition::after(1)), ["b"]);

@@ -39,8 +39,8 @@ impl ServedItem {
         };
         match item.key.kind {
             ItemKind::Segment => {
-                let segment = segment(json, version, and_rules);
-                let (legacy, loses_rules) = legacy_segment(segment.clone());
+                let (segment, own_rules) = segment(json, version, and_rules);
+                let (legacy, loses_rules) = legacy_segment(segment.clone(), own_rules);
                 served.json = Bytes::from(segment.compact());
                 served.legacy_json = Bytes::from(legacy.compact());
                 served.loses_rules = loses_rules;
@@ -80,7 +80,8 @@ fn flag(mut json: Json<'_>, version: i64) -> Json<'_> {
     json
 }
 
-fn segment(mut json: Json<'_>, version: i64, and_rules: bool) -> Json<'_> {
+/// The form for `rules=v2`, and the source's own legacy rules.
+fn segment(mut json: Json<'_>, version: i64, and_rules: bool) -> (Json<'_>, Json<'_>) {
     let identifier = json.get("identifier").and_then(Json::as_str).unwrap_or_default().to_owned();
     ensure_text(&mut json, "name", identifier);
     for list in ["included", "excluded"] {
@@ -98,9 +99,8 @@ fn segment(mut json: Json<'_>, version: i64, and_rules: bool) -> Json<'_> {
     each(&mut json, "rules", clause);
     each(&mut json, "servingRules", ensure_rule);
     each(&mut json, "tags", tag);
-    if is_empty(&json, "servingRules") {
-        // Nothing to say beside the legacy rules.
-    } else if and_rules {
+    let own_rules = json.get("rules").cloned().unwrap_or(Json::Null);
+    if and_rules && !is_empty(&json, "servingRules") {
         json.set("rules", Json::Array(Vec::new()));
     }
     if !and_rules {
@@ -112,14 +112,19 @@ fn segment(mut json: Json<'_>, version: i64, and_rules: bool) -> Json<'_> {
     }
     json.set("version", Json::number(version));
     without_nulls(&mut json);
-    json
+    (json, own_rules)
 }
 
 /// SDKs that do not ask for `rules=v2` know only a flat list of clauses of
 /// which any may hold. A serving rule of several clauses cannot be said in
-/// it and is left out: fewer targets, never more.
-fn legacy_segment(mut json: Json<'_>) -> (Json<'_>, bool) {
+/// it and is left out: fewer targets, never more. Legacy rules that the
+/// source itself gives are served as they are.
+fn legacy_segment<'a>(mut json: Json<'a>, own_rules: Json<'a>) -> (Json<'a>, bool) {
     let serving = json.remove("servingRules");
+    if own_rules.as_array().is_some_and(|rules| !rules.is_empty()) {
+        json.set("rules", own_rules);
+        return (json, false);
+    }
     let Some(rules) = serving.as_ref().and_then(Json::as_array).filter(|rules| !rules.is_empty()) else {
         return (json, false);
     };
@@ -278,6 +283,9 @@ mod tests {
         ));
         let (v2, legacy, loses) =
             render(ItemKind::Segment, r#"{"identifier":"s","rules":[{"op":"in","values":[]}]}"#, true);
+        let both = r#"{"identifier":"s","rules":[{"op":"gt","values":[]}],"servingRules":[{"clauses":[{"op":"in"}]}]}"#;
+        let (both_v2, both_legacy, _) = render(ItemKind::Segment, both, true);
+        assert!(both_v2.contains(r#""rules":[]"#) && both_legacy.contains(r#""rules":[{"op":"gt""#), "{both_legacy}");
         assert!(v2.contains(r#""rules":[{"op":"in""#) && legacy.contains(r#""rules":[{"op":"in""#) && !loses);
     }
 

@@ -35,7 +35,17 @@ pub struct TargetRow {
 #[serde(default)]
 pub struct Attribute {
     pub key: String,
+    /// Text; other scalars as their JSON, `null` as nothing.
+    #[serde(deserialize_with = "scalar")]
     pub value: String,
+}
+
+fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    })
 }
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {

@@ -1,6 +1,8 @@
 //! The relay through real sockets, in this process: one module per
 //! behaviour.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
 mod support;
 
 mod archives;

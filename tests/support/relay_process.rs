@@ -1,7 +1,7 @@
 //! The relay's own binary as a process: started on a free port, waited for until it is ready, ended with the test. Its log is
 //! printed when the test fails.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -28,14 +28,14 @@ pub struct Answer {
 
 impl RelayProcess {
     /// Adds `--port` to the arguments and returns once `/readyz` says 200.
-    pub fn start(binary: &str, arguments: &[OsString]) -> Self {
+    pub fn start(binary: &OsStr, arguments: &[OsString]) -> Self {
         // Another process may take the free port first; then the relay ends at once, and another port is tried.
         (0..3)
             .find_map(|_| Self::attempt(binary, arguments))
-            .unwrap_or_else(|| panic!("{binary} {arguments:?} ended before it was ready, see its log above"))
+            .unwrap_or_else(|| panic!("{binary:?} {arguments:?} ended before it was ready, see its log above"))
     }
 
-    fn attempt(binary: &str, arguments: &[OsString]) -> Option<Self> {
+    fn attempt(binary: &OsStr, arguments: &[OsString]) -> Option<Self> {
         let address = free_address();
         let log = NamedTempFile::new().unwrap();
         // Duplicates of one handle share its offset, so that neither output overwrites the other.
@@ -47,7 +47,7 @@ impl RelayProcess {
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
-            .unwrap_or_else(|error| panic!("{binary}: {error}"));
+            .unwrap_or_else(|error| panic!("{binary:?}: {error}"));
         let mut relay = Self { child, address, log };
         relay.becomes_ready().then_some(relay)
     }

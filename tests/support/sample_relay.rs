@@ -58,8 +58,10 @@ fn start_relay(config: &ConfigCopy, data: &TempDir) -> RelayProcess {
         option.push(path);
         option
     };
+    // The release build where `tests/run` has made one.
+    let binary = std::env::var_os("FF_RELAY_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_ff-relay").into());
     RelayProcess::start(
-        env!("CARGO_BIN_EXE_ff-relay"),
+        &binary,
         &[
             "--offline".into(),
             option("--config-dir=", config.path()),

@@ -67,14 +67,16 @@ impl Cursor {
     #[must_use]
     pub fn new(start: Start, snapshot: &Snapshot) -> Self {
         let live = log_of(snapshot, start.client_side).end();
+        let now = Instant::now();
+        let replay_at = if start.replay.is_done() { now } else { start.pace.turn(now) + start.replay_delay };
         Cursor {
             signal: start.environment.subscribe(),
             environment: start.environment,
             keys: start.keys,
             client_side: start.client_side,
             live,
+            replay_at,
             replay: start.replay,
-            replay_at: Instant::now() + start.replay_delay,
             pace: start.pace,
             repeat: start.repeat_after.map(|after| Repeat { after, at: live }),
         }

@@ -70,7 +70,8 @@ impl Watch {
         }
         match self.watcher.step(&scan, Instant::now()) {
             Step::Wait if scan == *self.watcher.loaded() => {
-                self.status.good(&self.location.name(), false, now_unix_ms())
+                self.status.good(&self.location.name(), false, now_unix_ms());
+                self.intake.writer().set_certain(!self.loaded.environments.is_empty());
             }
             Step::Wait => {}
             Step::Refuse(problem) => self.refuse(&problem.into()),
@@ -82,7 +83,7 @@ impl Watch {
                 }
                 let result = loaded.and_then(|loaded| self.take(loaded, removed.clone()));
                 if let Err(problems) = result {
-                    self.watcher.refused(scan, removed);
+                    self.watcher.refused(scan, removed, Instant::now());
                     self.refuse(&problems);
                 }
             }
@@ -104,11 +105,14 @@ impl Watch {
         );
         self.watcher.accepted(loaded.scan.clone(), &removed);
         self.loaded = loaded;
+        self.intake.writer().set_certain(true);
         self.status.good(&self.location.name(), true, now_unix_ms());
         Ok(())
     }
 
-    fn refuse(&self, problems: &Problems) {
+    fn refuse(&mut self, problems: &Problems) {
+        // A key that is only in what cannot be read is not known not to exist.
+        self.intake.writer().set_certain(false);
         if self.status.bad(&problems.to_string(), now_unix_ms()) {
             tracing::error!(error = %problems, "the new configuration is not usable; the one before is served");
         }

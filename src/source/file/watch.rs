@@ -18,6 +18,11 @@ pub const SETTLE: Duration = Duration::from_secs(1);
 /// An environment that vanished is believed to be gone after this long.
 pub const REMOVAL: Duration = Duration::from_secs(10);
 
+/// A refused state is tried again after this long: what cannot be read now
+/// (a network file system, too many open files) may be readable then, with
+/// the same stamps.
+pub const RETRY: Duration = Duration::from_secs(10);
+
 /// What to do after a scan.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
@@ -40,7 +45,7 @@ pub struct Watcher {
     /// The newest other state, and since when it has been so.
     candidate: Option<(Scan, Instant)>,
     /// A state that was tried and refused, with what was removed.
-    refused: Option<(Scan, BTreeSet<EnvironmentId>)>,
+    refused: Option<(Scan, BTreeSet<EnvironmentId>, Instant)>,
     vanished: BTreeMap<EnvironmentId, Instant>,
 }
 
@@ -83,7 +88,9 @@ impl Watcher {
         }
         match &self.candidate {
             Some((candidate, since)) if candidate == scan => {
-                let known = self.refused.as_ref().is_some_and(|(refused, gone)| refused == scan && *gone == removed);
+                let known = self.refused.as_ref().is_some_and(|(refused, gone, at)| {
+                    refused == scan && *gone == removed && now.duration_since(*at) < RETRY
+                });
                 // Only some environments are missing, and not for long yet.
                 let nothing_else = removed.is_empty() && self.only_vanished(scan);
                 if now.duration_since(*since) < SETTLE || known || nothing_else {
@@ -106,13 +113,13 @@ impl Watcher {
         (self.loaded, self.candidate, self.refused) = (scan, None, None);
     }
 
-    /// A state was tried and is not usable; it is not tried again.
-    pub fn refused(&mut self, scan: Scan, removed: BTreeSet<EnvironmentId>) {
-        self.refused = Some((scan, removed));
+    /// A state was tried and is not usable; it is left alone for a while.
+    pub fn refused(&mut self, scan: Scan, removed: BTreeSet<EnvironmentId>, now: Instant) {
+        self.refused = Some((scan, removed, now));
     }
 
     fn was_refused(&self, scan: &Scan) -> bool {
-        self.refused.as_ref().is_some_and(|(refused, _)| refused == scan)
+        self.refused.as_ref().is_some_and(|(refused, ..)| refused == scan)
     }
 
     fn believed_gone(&mut self, scan: &Scan, now: Instant) -> BTreeSet<EnvironmentId> {

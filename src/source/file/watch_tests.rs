@@ -48,11 +48,12 @@ fn a_change_is_believed_after_two_identical_scans_one_second_apart() {
     place.write("a", Part::Flags, "[  ]");
     assert_eq!(watcher.step(&place.scan(), at(1100)), Step::Wait);
     assert_eq!(watcher.step(&place.scan(), at(2100)), load(&[]));
-    watcher.refused(place.scan(), BTreeSet::new());
+    watcher.refused(place.scan(), BTreeSet::new(), at(2100));
     assert_eq!(watcher.step(&place.scan(), at(9000)), Step::Wait);
+    assert_eq!(watcher.step(&place.scan(), at(12_100)), load(&[]));
     place.write("a", Part::Flags, "[   ]");
-    watcher.step(&place.scan(), at(9100));
-    assert_eq!(watcher.step(&place.scan(), at(10_100)), load(&[]));
+    watcher.step(&place.scan(), at(13_100));
+    assert_eq!(watcher.step(&place.scan(), at(14_100)), load(&[]));
     watcher.accepted(place.scan(), &BTreeSet::new());
     assert_eq!(watcher.step(&place.scan(), at(20_000)), Step::Wait);
 }

@@ -18,6 +18,9 @@ use crate::store::writer::Past;
 /// Sequences that a crashed process may have given out without writing them.
 const CRASH_GAP: u64 = 1 << 20;
 
+/// A stored snapshot's content.
+pub type StoredContent = (EnvironmentId, Content);
+
 #[derive(Serialize, Deserialize)]
 struct Head {
     environment: String,
@@ -125,10 +128,7 @@ impl DataDir {
     ///
     /// # Errors
     /// The directory cannot be listed.
-    pub fn read_snapshots(
-        &self,
-        credential: &str,
-    ) -> Result<(Vec<(EnvironmentId, Content)>, Vec<DurableError>), DurableError> {
+    pub fn read_snapshots(&self, credential: &str) -> Result<(Vec<StoredContent>, Vec<DurableError>), DurableError> {
         let root = self.path().join("environments");
         let (mut found, mut damaged) = (Vec::new(), Vec::new());
         let folders = match std::fs::read_dir(&root) {

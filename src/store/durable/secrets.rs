@@ -31,6 +31,12 @@ impl DataDir {
     /// It cannot be read.
     pub fn earlier_secret(&self) -> Result<Option<Secret>, DurableError> {
         let lines = self.read(FILE)?;
+        let damaged = self.path().join(FILE).with_extension("damaged");
+        if lines.is_none() && damaged.exists() {
+            let what = "the signing secret was damaged; restore it, or delete this file to have a new one made, \
+                        which refuses every running SDK";
+            return Err(DurableError::Corrupt { path: damaged.display().to_string(), what: what.to_owned() });
+        }
         let first = lines.as_ref().and_then(|lines| lines.first());
         Ok(first.and_then(|line| serde_json::from_str::<String>(line).ok()).map(Secret::new))
     }

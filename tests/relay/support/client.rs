@@ -24,6 +24,9 @@ impl Reply {
     }
 
     pub fn json(&self) -> Value {
+        if self.header("content-encoding") == Some("gzip") {
+            return serde_json::from_reader(flate2::bufread::GzDecoder::new(self.body.as_slice())).unwrap();
+        }
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 

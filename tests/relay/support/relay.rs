@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use ff_relay::app::{Outcome, Relay, StartError};
-use ff_relay::config::{self, Fixed, Request};
+use ff_relay::config::{self, Request};
 use tokio::sync::oneshot;
 
 /// A relay on a thread of its own; dropping it drains it.
@@ -86,9 +86,4 @@ impl Drop for TestRelay {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Nothing from the environment: for options that must not see it.
-pub fn nothing() -> Fixed {
-    Fixed::default()
 }

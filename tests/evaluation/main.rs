@@ -1,0 +1,21 @@
+//! The evaluator in the library: recorded answers, tables, properties, and
+//! differences from Go's own packages.
+
+#[path = "support/generated.rs"]
+mod generated;
+#[path = "support/go.rs"]
+mod go;
+#[path = "support/patterns.rs"]
+mod patterns;
+#[path = "support/properties.rs"]
+mod properties;
+mod support;
+
+mod compiled;
+mod configuration;
+mod depth;
+#[path = "properties.rs"]
+mod evaluation_properties;
+mod folding_differential;
+mod golden;
+mod regex_differential;
