@@ -1,6 +1,8 @@
 //! The evaluator in the library: recorded answers, tables, properties, and
 //! differences from Go's own packages.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
 #[path = "support/generated.rs"]
 mod generated;
 #[path = "support/go.rs"]

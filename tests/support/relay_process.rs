@@ -30,9 +30,9 @@ impl RelayProcess {
     /// Adds `--port` to the arguments and returns once `/readyz` says 200.
     pub fn start(binary: &OsStr, arguments: &[OsString]) -> Self {
         // Another process may take the free port first; then the relay ends at once, and another port is tried.
-        (0..3)
-            .find_map(|_| Self::attempt(binary, arguments))
-            .unwrap_or_else(|| panic!("{binary:?} {arguments:?} ended before it was ready, see its log above"))
+        (0..3).find_map(|_| Self::attempt(binary, arguments)).unwrap_or_else(|| {
+            panic!("{} {arguments:?} ended before it was ready, see its log above", binary.display())
+        })
     }
 
     fn attempt(binary: &OsStr, arguments: &[OsString]) -> Option<Self> {
@@ -47,7 +47,7 @@ impl RelayProcess {
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
-            .unwrap_or_else(|error| panic!("{binary:?}: {error}"));
+            .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
         let mut relay = Self { child, address, log };
         relay.becomes_ready().then_some(relay)
     }
