@@ -43,6 +43,7 @@ const STATUS_DIFFERENCES: &[(&str, u16, &str)] = &[
 const BODY_DIFFERENCES: &[(&str, &str)] = &[
     ("segments: all", "tags have the identifier that Python needs"),
     ("segments: one", "tags have the identifier that Python needs"),
+    ("segments: several clauses", "v1 does not know serving rules; single clauses become rules"),
     ("segments: all, rules=v2", "v1 does not know rules=v2"),
     ("segments: one, rules=v2", "v1 does not know rules=v2"),
     ("segments: several clauses, rules=v2", "v1 does not know rules=v2"),
@@ -79,7 +80,9 @@ fn every_recorded_request_is_answered_alike_or_better_for_a_reason() {
             wrong.push(format!("{name}: {} instead of {expected}: {}", reply.status, reply.text()));
             continue;
         }
-        let different = BODY_DIFFERENCES.iter().any(|(listed, _)| *listed == name);
+        // v1 drops serving rules and encodes json values once; the values
+        // themselves are judged by the recorded evaluations.
+        let different = BODY_DIFFERENCES.iter().any(|(listed, _)| *listed == name) || name.starts_with("evaluations:");
         if different {
             used.push(name);
         } else if expected == recorded_status
@@ -160,7 +163,7 @@ fn body_difference(reply: &Reply, v1: &Value) -> Option<String> {
 
 /// Without what the contract adds or orders on purpose.
 fn normalised(mut value: Value) -> Value {
-    let key = |item: &Value| ["feature", "identifier", "flag"].iter().find_map(|k| item[k].as_str().map(str::to_owned));
+    let key = |item: &Value| ["feature", "flag", "identifier"].iter().find_map(|k| item[k].as_str().map(str::to_owned));
     if let Value::Array(items) = &mut value {
         items.iter_mut().for_each(add_defaults);
         items.sort_by_key(key);
