@@ -22,6 +22,7 @@ const STATUS_DIFFERENCES: &[(&str, u16, &str)] = &[
     ("auth: target name with a bad character", 400, "Harness's rule, which v2 applies too"),
     ("flags: unknown environment", 401, "another environment than the token's, known or not"),
     ("token: of another environment", 401, "a token is good for its own environment"),
+    ("token: alg hs512", 401, "HS256 only"),
     ("token: unknown key", 401, "a revoked key loses its data"),
     ("metrics: empty body", 400, "bad input is the client's fault, not ours"),
     ("metrics: invalid JSON", 400, "bad input is the client's fault, not ours"),
