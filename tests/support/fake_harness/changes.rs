@@ -48,7 +48,7 @@ impl FakeHarness {
         self.create(environment, Kind::Segment, segment);
     }
 
-    /// Edits a flag; its version goes up by one and is given back.
+    /// Edits a flag; its version goes up by one, unless the edit says otherwise, and is given back.
     pub fn patch_flag(&self, environment: &str, flag: &str, edit: impl FnOnce(&mut Value)) -> i64 {
         self.patch(environment, Kind::Flag, flag, edit)
     }
@@ -86,10 +86,9 @@ impl FakeHarness {
     pub fn patch(&self, environment: &str, kind: Kind, name: &str, edit: impl FnOnce(&mut Value)) -> i64 {
         self.change(environment, kind, name, "patch", |items| {
             let item = items.get_mut(name).unwrap_or_else(|| panic!("no {name}"));
-            let version = item["version"].as_i64().unwrap_or(1) + 1;
-            item["version"] = json!(version);
+            item["version"] = json!(item["version"].as_i64().unwrap_or(1) + 1);
             edit(item);
-            version
+            item["version"].as_i64().unwrap_or(1)
         })
     }
 

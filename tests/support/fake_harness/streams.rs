@@ -181,4 +181,9 @@ impl FakeHarness {
     pub fn send_message(&self, environment: &str, message: &Value) {
         self.shared.streams.tell(environment, message);
     }
+
+    /// A message of the test's making, to the streams of the proxy key.
+    pub fn send_to_proxies(&self, message: &Value) {
+        self.shared.streams.tell_proxies(message);
+    }
 }

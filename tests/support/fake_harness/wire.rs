@@ -50,6 +50,8 @@ pub fn read_request(from: &mut BufReader<&TcpStream>) -> Option<Incoming> {
     let line = read_line(from)?;
     let mut words = line.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?);
+    // As a proxy is asked: the whole URL.
+    let target = target.strip_prefix("http://").map_or(target, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (path, query) = (path.to_owned(), parse_query(query));
     let mut headers = Vec::new();
