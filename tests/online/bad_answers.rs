@@ -30,6 +30,7 @@ fn faults() -> Vec<(&'static str, Fault)> {
         ("a reset at once", Fault::Reset(0)),
         ("a reset within", Fault::Reset(100)),
         ("an answer lost", Fault::Lost),
+        ("half an answer and no more", Fault::Stall(120)),
         ("no answer", Fault::Hang),
     ]
 }
@@ -147,4 +148,38 @@ fn stale_data_is_called_stale() {
     assert_eq!((sdk.version("a"), get(sdk.relay, "/readyz", &[]).status), (1, 200));
     fake.clear(&planted);
     wait_for("fresh data", || (health_of(sdk.relay, ENVIRONMENT)["stale"] == false).then_some(()));
+}
+
+#[test]
+fn bad_authentications_are_tried_again() {
+    let without_environment = crate::fake_harness::token::encode(&json!({"account": "a"}));
+    for body in [
+        "{}".to_owned(),
+        "null".to_owned(),
+        "<html>".to_owned(),
+        json!({"authToken": 7}).to_string(),
+        json!({"authToken": "no.token.atall"}).to_string(),
+        json!({"authToken": without_environment}).to_string(),
+    ] {
+        let fake = one_environment();
+        let planted = fake.fail(Route::Auth).times(1).with(Fault::body(&body));
+        let relay = relay(&fake, &[]);
+        wait_ready(relay.sdk);
+        assert_eq!(planted.hits(), 1, "{body}");
+    }
+}
+
+#[test]
+fn compressed_answers_are_read() {
+    let fake = one_environment();
+    fake.set_gzip(true);
+    for number in 0..500 {
+        fake.create_flag(ENVIRONMENT, boolean(&format!("f{number}"), true, 1));
+    }
+    let (_relay, sdk) = followed(&fake, &[]);
+    assert_eq!(sdk.flags().len(), 501);
+    fake.patch_flag(ENVIRONMENT, "f7", turn_off);
+    sdk.wait_for_version("f7", 2);
+    let asked = &fake.requests(Route::Flags)[0];
+    assert!(asked.header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip")));
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fake_harness::{FakeHarness, Fault, Route};
 use crate::setup::{Sdk, authenticate, followed, one_environment, relay, relay_for, two_environments, wait_ready};
 use crate::support::client::get;
-use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY};
+use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY, boolean};
 use crate::support::wait_for;
 
 #[test]
@@ -208,4 +208,37 @@ fn targets_are_read_when_asked_for() {
     assert_eq!(value("pat"), "false");
     fake.set_targets(ENVIRONMENT, vec![target("pat", "pro"), target("kim", "pro")]);
     wait_for("a changed target", || (value("pat") == "true").then_some(()));
+}
+
+#[test]
+fn two_server_keys_of_one_environment_are_one_environment() {
+    let fake = one_environment();
+    fake.add_key(ENVIRONMENT, "second-server-key", "Server");
+    let relay = relay_for(&fake, &[KEY, "second-server-key"], &[]);
+    wait_ready(relay.sdk);
+    fake.wait_for_streams(fake.open_streams().max(1));
+    let sdk = Sdk::connect(relay.sdk, "second-server-key", ENVIRONMENT);
+    let mut events = sdk.stream();
+    for version in 2..6 {
+        fake.patch_flag(ENVIRONMENT, "a", |_| ());
+        assert_eq!(events.next().unwrap()["version"], version, "each change is told once");
+    }
+}
+
+#[test]
+fn forty_keys_are_all_served() {
+    let fake = FakeHarness::start();
+    let environments: Vec<(String, String)> = (0..40)
+        .map(|number| (format!("key-{number}"), format!("555555{number:02}-5555-4555-8555-5555555555{number:02}")))
+        .collect();
+    for (key, id) in &environments {
+        fake.add_environment(id, key);
+        fake.create_flag(id, boolean(&format!("flag-of-{key}"), true, 1));
+    }
+    let keys: Vec<&str> = environments.iter().map(|(key, _)| key.as_str()).collect();
+    let relay = relay_for(&fake, &keys, &[]);
+    wait_ready(relay.sdk);
+    for (key, id) in &environments {
+        assert_eq!(Sdk::connect(relay.sdk, key, id).version(&format!("flag-of-{key}")), 1);
+    }
 }

@@ -1,7 +1,7 @@
 //! Behaviours whose times the contract sets in tens of seconds. They wait rather than work, so they do it together.
 
 use crate::setup::all_at_once;
-use crate::{bad_answers, generate, keys, lagging_upstream, lost_streams, start_order};
+use crate::{bad_answers, generate, keys, lagging_upstream, lost_streams, start_order, usage};
 
 #[test]
 fn all_of_them() {
@@ -43,5 +43,6 @@ fn all_of_them() {
             "start_order::a_hanging_upstream_holds_nobody_for_long",
             start_order::a_hanging_upstream_holds_nobody_for_long,
         ),
+        ("usage::idle_connections_are_not_used_again", usage::idle_connections_are_not_used_again),
     ]);
 }

@@ -248,3 +248,19 @@ fn a_wrong_proxy_key_is_tried_slowly() {
     assert_eq!(get(relay.sdk, "/readyz", &[]).status, 503);
     assert!(!health(relay.sdk).to_string().contains(PROXY_KEY));
 }
+
+/// An answer without any environment, once: nothing is withdrawn.
+#[test]
+fn an_empty_configuration_is_not_believed_at_once() {
+    let at = both(&[]);
+    let mut events = at.first.stream();
+    let empty = r#"{"environments":[],"itemCount":0,"pageCount":0,"pageIndex":0,"pageSize":10}"#;
+    let planted = at.fake.fail(Route::ProxyConfig).times(1).with(Fault::body(empty));
+    at.fake.close_streams();
+    at.fake.wait_for_count(Route::Stream, 2);
+    at.fake.wait_for_streams(1);
+    at.fake.patch_flag(ENVIRONMENT, "a", turn_off);
+    assert_eq!(events.next_short(), "patch flag a");
+    assert_eq!(at.other.version("b"), 1);
+    assert!(planted.hits() <= 1);
+}

@@ -1,10 +1,10 @@
-//! Nothing that the relay says holds a key or a token, whatever goes wrong.
+//! Keys and tokens go to Harness and nowhere else: not to other hosts, not into anything that the relay says.
 
 use std::ffi::{OsStr, OsString};
 
 use crate::fake_harness::{ADMIN_TOKEN, FakeHarness, Fault, Route};
 use crate::relay_process::RelayProcess;
-use crate::setup::{PROXY_KEY, proxied, two_environments};
+use crate::setup::{PROXY_KEY, Sdk, proxied, relay_for, two_environments, wait_ready};
 use crate::support::configuration::{ENVIRONMENT, KEY, OTHER_KEY};
 use crate::support::wait_for;
 
@@ -58,4 +58,28 @@ fn with_a_proxy_key() {
     fake.fail(Route::ProxyConfig).times(2).with(Fault::Truncated);
     let options = fake.proxy_key_options(PROXY_KEY);
     nothing_leaks(&fake, options, Route::Flags);
+}
+
+/// A gateway that sends people to its sign-in page: what is sent there must not hold what is meant for Harness.
+#[test]
+fn redirects_do_not_carry_them_away() {
+    let elsewhere = two_environments();
+    for route in [Route::Auth, Route::ApiKeys, Route::Flags, Route::Segments, Route::Stream] {
+        let fake = two_environments();
+        let location = format!("{}/elsewhere", elsewhere.url());
+        for status in [302, 307] {
+            let answer = Fault::Answer(status, vec![("Location".into(), location.clone())], Vec::new());
+            fake.fail(route).times(1).with(answer);
+        }
+        let relay = relay_for(&fake, &[KEY], &["--flag-poll-interval=200ms"]);
+        wait_ready(relay.sdk);
+        assert_eq!(Sdk::connect(relay.sdk, KEY, ENVIRONMENT).version("a"), 1);
+        fake.wait_for_streams(1);
+    }
+    for request in elsewhere.all_requests() {
+        let shown = format!("{:?} {:?} {}", request.headers, request.query, String::from_utf8_lossy(&request.body));
+        for secret in [KEY, ADMIN_TOKEN, "Bearer"] {
+            assert!(!shown.contains(secret), "{secret} went elsewhere: {shown}");
+        }
+    }
 }

@@ -119,3 +119,18 @@ pub fn a_hanging_upstream_holds_nobody_for_long() {
     assert!(since.elapsed() < Duration::from_secs(12), "held for {:?}", since.elapsed());
     fake.clear_faults();
 }
+
+#[test]
+fn stopping_does_not_wait_for_upstream() {
+    for fault in [Fault::Hang, Fault::status(500)] {
+        let shown = format!("{fault:?}");
+        let fake = one_environment();
+        let (relay, _sdk) = followed(&fake, &["--resync-interval=200ms"]);
+        let planted = fake.fail_everything().with(fault);
+        wait_for(&shown, || (planted.hits() > 0).then_some(()));
+        let since = Instant::now();
+        relay.stop();
+        assert!(since.elapsed() < Duration::from_secs(7), "{shown}: stopped after {:?}", since.elapsed());
+        fake.clear_faults();
+    }
+}

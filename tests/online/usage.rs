@@ -337,3 +337,16 @@ fn a_crash_during_an_outage_keeps_the_frozen_batch() {
     arrives(&fake, "a", 5);
     assert_eq!(fake.metrics(ENVIRONMENT)[0].body, frozen, "the same batch, byte for byte");
 }
+
+/// A connection that was idle may be dead without a sign; what is sent on it would be lost or doubled.
+pub fn idle_connections_are_not_used_again() {
+    let fake = one_environment();
+    let (_relay, sdk) = forwarding(&fake, &[]);
+    sdk.used("a", 1);
+    arrives(&fake, "a", 1);
+    std::thread::sleep(Duration::from_secs(7));
+    sdk.used("a", 1);
+    arrives(&fake, "a", 2);
+    let requests = fake.requests(Route::Metrics);
+    assert_ne!(requests.first().unwrap().connection, requests.last().unwrap().connection);
+}

@@ -18,6 +18,8 @@ pub enum Fault {
     Truncated,
     /// A connection reset after so many bytes of the answer.
     Reset(usize),
+    /// So many bytes of the answer, then none while the other side waits.
+    Stall(usize),
     /// No answer at all while the other side waits.
     Hang,
     /// The request has its effect; the connection is cut before the answer.

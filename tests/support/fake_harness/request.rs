@@ -39,6 +39,8 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Requests with the same number came one after the other on one connection.
+    pub connection: u64,
     /// `None` while there is none, and for good where a fault kept it back.
     pub status: Option<u16>,
 }
@@ -60,7 +62,7 @@ impl Request {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    pub fn new(incoming: Incoming) -> Self {
+    pub fn new(incoming: Incoming, connection: u64) -> Self {
         let path = incoming.path;
         let bare = BASES.iter().find_map(|base| path.strip_prefix(base)).unwrap_or(&path);
         let parts: Vec<String> = bare.split('/').filter(|p| !p.is_empty()).map(decode).collect();
@@ -95,6 +97,7 @@ impl Request {
             query: incoming.query,
             headers: incoming.headers,
             body: incoming.body,
+            connection,
             status: None,
         }
     }

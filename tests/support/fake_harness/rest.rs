@@ -23,6 +23,15 @@ pub fn place(shared: &Shared, mut request: Request) -> Request {
 }
 
 pub fn answer(shared: &Shared, request: &Request) -> Answer {
+    let answer = plain(shared, request);
+    let wanted = request.header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip"));
+    if wanted && answer.status == 200 && shared.switches.gzip.load(Ordering::SeqCst) {
+        return answer.compressed();
+    }
+    answer
+}
+
+fn plain(shared: &Shared, request: &Request) -> Answer {
     match request.route {
         Route::Auth => authenticate(shared, request),
         Route::ApiKeys => admin::list(shared, request, "apiKeys"),

@@ -70,17 +70,17 @@ fn accept(listener: &TcpListener, life: &Arc<Life>, shared: &Arc<Shared>) {
         lock(&life.connections).insert(number, Arc::downgrade(&stream));
         let (life, shared) = (Arc::clone(life), Arc::clone(shared));
         thread::spawn(move || {
-            serve(&stream, &shared);
+            serve(&stream, number, &shared);
             drop(stream);
             lock(&life.connections).remove(&number);
         });
     }
 }
 
-fn serve(stream: &Arc<TcpStream>, shared: &Arc<Shared>) {
+fn serve(stream: &TcpStream, connection: u64, shared: &Shared) {
     let mut reader = BufReader::new(&**stream);
     while let Some(incoming) = wire::read_request(&mut reader) {
-        let request = rest::place(shared, Request::new(incoming));
+        let request = rest::place(shared, Request::new(incoming, connection));
         let index = {
             let mut requests = lock(&shared.requests);
             requests.push(request.clone());
@@ -114,12 +114,7 @@ fn serve(stream: &Arc<TcpStream>, shared: &Arc<Shared>) {
             Some(Fault::Answer(status, headers, body)) => {
                 Answer { status: *status, headers: headers.clone(), body: body.clone() }
             }
-            Some(Fault::Hang) => {
-                while !wire::is_gone(stream) {
-                    thread::park_timeout(Duration::from_millis(20));
-                }
-                return;
-            }
+            Some(Fault::Hang) => return hang(stream),
             Some(Fault::Reset(0)) => return wire::reset(stream),
             _ => rest::answer(shared, &request),
         };
@@ -147,10 +142,22 @@ fn send(mut stream: &TcpStream, answer: &Answer, fault: Option<&Fault>) -> Optio
             wire::reset(stream);
             None
         }
+        Some(Fault::Stall(after)) => {
+            let _ = stream.write_all(bytes.get(..*after).unwrap_or(&bytes));
+            hang(stream);
+            None
+        }
         Some(Fault::Lost) => {
             wire::reset(stream);
             None
         }
         _ => stream.write_all(&bytes).ok(),
+    }
+}
+
+/// Says nothing until the other side has had enough.
+fn hang(stream: &TcpStream) {
+    while !wire::is_gone(stream) {
+        thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -10,6 +10,7 @@ pub struct Switches {
     pub silent: AtomicBool,
     pub announcing: AtomicBool,
     pub etags: AtomicBool,
+    pub gzip: AtomicBool,
     pub last_page_repeats: AtomicBool,
 }
 
@@ -20,6 +21,7 @@ impl Default for Switches {
             silent: AtomicBool::new(false),
             announcing: AtomicBool::new(true),
             etags: AtomicBool::new(false),
+            gzip: AtomicBool::new(false),
             last_page_repeats: AtomicBool::new(false),
         }
     }
@@ -46,6 +48,11 @@ impl FakeHarness {
     /// Lists carry an `ETag`, and `If-None-Match` is answered with 304.
     pub fn set_etags(&self, on: bool) {
         self.shared.switches.etags.store(on, Ordering::SeqCst);
+    }
+
+    /// Answers are compressed where the request allows it.
+    pub fn set_gzip(&self, on: bool) {
+        self.shared.switches.gzip.store(on, Ordering::SeqCst);
     }
 
     /// The admin service answers the last page for every number beyond it, as some gateways do.

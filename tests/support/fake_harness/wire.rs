@@ -29,6 +29,14 @@ impl Answer {
         Answer { status, headers: vec![("Content-Type".into(), content_type.into())], body: body.into_bytes() }
     }
 
+    pub fn compressed(mut self) -> Self {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&self.body).unwrap();
+        self.body = encoder.finish().unwrap();
+        self.headers.push(("Content-Encoding".into(), "gzip".into()));
+        self
+    }
+
     /// The bytes as they go out, with a length that may be a lie.
     pub fn bytes(&self, claimed_length: usize) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} Answer\r\n", self.status);
