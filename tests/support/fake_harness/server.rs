@@ -78,7 +78,7 @@ fn accept(listener: &TcpListener, life: &Arc<Life>, shared: &Arc<Shared>) {
 }
 
 fn serve(stream: &TcpStream, connection: u64, shared: &Shared) {
-    let mut reader = BufReader::new(&**stream);
+    let mut reader = BufReader::new(stream);
     while let Some(incoming) = wire::read_request(&mut reader) {
         let request = rest::place(shared, Request::new(incoming, connection));
         let index = {
