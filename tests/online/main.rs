@@ -1,0 +1,36 @@
+//! The relay against a stand-in for Harness: one module per behaviour.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
+#[path = "../support/fake_harness/mod.rs"]
+mod fake_harness;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/relay_process.rs"]
+mod relay_process;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../relay/support/mod.rs"]
+mod support;
+
+mod setup;
+
+mod bad_answers;
+mod bursts;
+mod expired_tokens;
+mod fake_harness_itself;
+mod generate;
+mod health_report;
+mod keys;
+mod lagging_upstream;
+mod long_waits;
+mod lost_streams;
+mod odd_messages;
+mod outbound_proxy;
+mod proxy_key;
+mod random;
+mod secrets;
+mod single_changes;
+mod start_order;
+mod target_registration;
+mod throttled;
+mod usage;
+mod versions;

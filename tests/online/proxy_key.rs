@@ -1,0 +1,250 @@
+//! One proxy key for many environments.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::fake_harness::{FakeHarness, Fault, Route};
+use crate::setup::{
+    PROXY_KEY, Sdk, authenticate, health, health_of, proxied, proxy_relay, settle, turn_off, wait_ready,
+};
+use crate::support::client::get;
+use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY, boolean};
+use crate::support::events::Events;
+use crate::support::relay::TestRelay;
+use crate::support::wait_for;
+
+const THIRD: &str = "33333333-3333-4333-8333-333333333333";
+
+struct Both {
+    fake: FakeHarness,
+    relay: TestRelay,
+    first: Sdk,
+    other: Sdk,
+}
+
+fn both(more: &[&str]) -> Both {
+    let fake = proxied();
+    let relay = proxy_relay(&fake, more);
+    settle(&fake, &relay);
+    let first = Sdk::connect(relay.sdk, KEY, ENVIRONMENT);
+    let other = Sdk::connect(relay.sdk, OTHER_KEY, OTHER);
+    Both { fake, relay, first, other }
+}
+
+#[test]
+fn serves_every_environment_and_its_changes() {
+    let at = both(&[]);
+    assert_eq!((at.first.version("a"), at.other.version("b")), (1, 1));
+    let (mut first, mut other) = (at.first.stream(), at.other.stream());
+    at.fake.forget_requests();
+    at.fake.patch_flag(OTHER, "b", turn_off);
+    assert_eq!(other.next().unwrap()["version"], 2);
+    at.fake.patch_segment(ENVIRONMENT, "s", |_| ());
+    assert_eq!(first.next_short(), "patch target-segment s");
+    at.fake.create_flag(ENVIRONMENT, boolean("c", true, 1));
+    assert_eq!(first.next_short(), "create flag c");
+    at.fake.delete_flag(ENVIRONMENT, "c");
+    assert_eq!(first.next_short(), "delete flag c");
+    let routes: Vec<Route> = at.fake.all_requests().iter().map(|request| request.route).collect();
+    assert_eq!(routes, [Route::Flag, Route::Segment, Route::Flag], "single items, and nothing for a deletion");
+}
+
+#[test]
+fn asks_as_the_real_proxy_does() {
+    let at = both(&[]);
+    let authentication = &at.fake.requests(Route::ProxyAuth)[0];
+    assert_eq!(authentication.json(), json!({"proxyKey": PROXY_KEY}));
+    let config = &at.fake.requests(Route::ProxyConfig)[0];
+    assert_eq!((config.query("key"), config.query("cluster")), (Some(PROXY_KEY), Some("1")));
+    assert_eq!((config.query("pageNumber"), config.query("pageSize")), (Some("0"), Some("10")));
+    let stream = &at.fake.requests(Route::Stream)[0];
+    assert_eq!((stream.header("api-key"), stream.query("cluster")), (Some(PROXY_KEY), Some("1")));
+    assert_eq!((at.fake.count(Route::ApiKeys), at.fake.count(Route::Auth)), (0, 0));
+    assert_eq!(at.fake.count(Route::Stream), 1, "one stream for all");
+}
+
+#[test]
+fn reads_every_page() {
+    let fake = proxied();
+    let environments: Vec<String> =
+        (0..7).map(|number| format!("4444444{number}-4444-4444-8444-44444444444{number}")).collect();
+    for (number, id) in environments.iter().enumerate() {
+        fake.add_environment(id, &format!("key-{number}"));
+    }
+    fake.set_page_limit(2);
+    let relay = proxy_relay(&fake, &[]);
+    wait_ready(relay.sdk);
+    for (number, id) in environments.iter().enumerate() {
+        assert_eq!(Sdk::connect(relay.sdk, &format!("key-{number}"), id).flags().len(), 0);
+    }
+    assert_eq!(Sdk::connect(relay.sdk, OTHER_KEY, OTHER).version("b"), 1);
+}
+
+#[test]
+fn an_added_environment_is_fetched_with_a_new_token() {
+    let at = both(&[]);
+    at.fake.forget_requests();
+    at.fake.silently(|| {
+        at.fake.add_environment(THIRD, "third-key");
+        at.fake.create_flag(THIRD, boolean("t", true, 1));
+    });
+    let added = json!({"event": "environmentsAdded", "domain": "proxy", "environments": [THIRD]});
+    at.fake.send_to_proxies(&added);
+    let third = wait_for("the third environment", || {
+        (authenticate(at.relay.sdk, "third-key").status == 200).then(|| Sdk::connect(at.relay.sdk, "third-key", THIRD))
+    });
+    assert_eq!(third.version("t"), 1);
+    let routes: Vec<Route> = at.fake.all_requests().iter().map(|request| request.route).collect();
+    assert_eq!(routes[..2], [Route::ProxyAuth, Route::ProxyConfig]);
+    assert_eq!(at.fake.requests(Route::ProxyConfig)[0].query("environment"), Some(THIRD));
+    let mut events = third.stream();
+    at.fake.patch_flag(THIRD, "t", turn_off);
+    assert_eq!(events.next_short(), "patch flag t");
+}
+
+#[test]
+fn a_removed_environment_is_withdrawn() {
+    let at = both(&[]);
+    let (mut first, mut other) = (at.first.stream(), at.other.stream());
+    at.fake.remove_environment(OTHER);
+    assert_eq!(other.next(), None, "its streams are cut");
+    wait_for("a refusal", || (at.other.flag("b").status == 401).then_some(()));
+    assert_eq!(health_of(at.relay.sdk, OTHER), json!(null));
+    at.fake.patch_flag(ENVIRONMENT, "a", |_| ());
+    assert_eq!(first.next_short(), "patch flag a", "the other one notices nothing");
+}
+
+#[test]
+fn keys_come_and_go_at_once() {
+    let at = both(&[]);
+    at.fake.add_key(ENVIRONMENT, "fresh", "Client");
+    let fresh = Sdk::connect(at.relay.sdk, "fresh", ENVIRONMENT);
+    let mut cut = fresh.stream();
+    let mut kept = at.first.stream();
+    let since = Instant::now();
+    at.fake.remove_key(ENVIRONMENT, "fresh");
+    assert_eq!(cut.next(), None, "its stream is cut");
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    assert_eq!(fresh.flag("a").status, 401);
+    assert_eq!(authenticate(at.relay.sdk, "fresh").status, 401);
+    at.fake.patch_flag(ENVIRONMENT, "a", |_| ());
+    assert_eq!(kept.next_short(), "patch flag a");
+}
+
+#[test]
+fn an_unknown_key_is_refused() {
+    let at = both(&[]);
+    assert_eq!(authenticate(at.relay.sdk, "nobody's").status, 401);
+    // The proxy key itself is no SDK key.
+    assert_eq!(authenticate(at.relay.sdk, PROXY_KEY).status, 401);
+}
+
+#[test]
+fn a_deleted_proxy_key_withdraws_everything() {
+    let at = both(&[]);
+    let (mut first, mut other) = (at.first.stream(), at.other.stream());
+    at.fake.delete_proxy_key();
+    assert_eq!((first.next(), other.next()), (None, None), "streams are closed");
+    wait_for("nothing served", || (at.first.flag("a").status != 200).then_some(()));
+    let said = wait_for("a word in health", || {
+        let health = health(at.relay.sdk);
+        health["error"].as_str().map(str::to_owned)
+    });
+    assert!(!said.contains(PROXY_KEY), "{said}");
+}
+
+#[test]
+fn what_was_missed_is_fetched_after_the_reconnect() {
+    let at = both(&["--flag-poll-interval=200ms"]);
+    let (mut first, mut other) = (at.first.stream(), at.other.stream());
+    for round in 0..2 {
+        at.fake.silently(|| {
+            at.fake.patch_flag(ENVIRONMENT, "a", |_| ());
+            at.fake.patch_flag(OTHER, "b", |_| ());
+        });
+        if round == 0 {
+            at.fake.reset_streams()
+        } else {
+            at.fake.close_streams()
+        }
+        assert_eq!((first.next_short(), other.next_short()), ("patch flag a".into(), "patch flag b".into()));
+        at.fake.wait_for_streams(1);
+    }
+}
+
+#[test]
+fn environments_that_came_unnoticed_are_found() {
+    let at = both(&[]);
+    at.fake.silently(|| {
+        at.fake.add_environment(THIRD, "third-key");
+        at.fake.add_key(ENVIRONMENT, "fresh", "Client");
+    });
+    at.fake.expire_tokens();
+    at.fake.close_streams();
+    for (key, environment) in [("third-key", THIRD), ("fresh", ENVIRONMENT)] {
+        let found = || (authenticate(at.relay.sdk, key).status == 200).then_some(());
+        wait_for(&format!("{key} of {environment}"), found);
+    }
+}
+
+#[test]
+fn expired_tokens_are_renewed() {
+    let at = both(&[]);
+    let mut events = at.other.stream();
+    at.fake.expire_tokens();
+    at.fake.patch_flag(OTHER, "b", turn_off);
+    assert_eq!(events.next().unwrap()["version"], 2);
+}
+
+#[test]
+fn bad_answers_replace_nothing() {
+    let at = both(&["--flag-stream-enabled=false", "--flag-poll-interval=100ms", "--request-timeout=1s"]);
+    let mut events = at.first.stream();
+    for fault in [
+        Fault::status(500),
+        Fault::html(),
+        Fault::body("{}"),
+        Fault::body(r#"{"environments":null}"#),
+        Fault::body("[]"),
+        Fault::Truncated,
+        Fault::Reset(50),
+    ] {
+        let shown = format!("{fault:?}");
+        let planted = at.fake.fail_everything().times(4).with(fault);
+        wait_for(&shown, || (planted.hits() == 4).then_some(()));
+        assert_eq!((at.first.version("a"), at.other.version("b")), (1, 1), "{shown}");
+    }
+    at.fake.patch_flag(ENVIRONMENT, "a", turn_off);
+    assert_eq!(events.next_short(), "patch flag a");
+}
+
+#[test]
+fn what_is_stored_is_served_while_upstream_is_away() {
+    let data = tempfile::tempdir().unwrap();
+    let option = format!("--data-dir={}", data.path().display());
+    let at = both(&[&option]);
+    let Both { fake, relay, first, .. } = at;
+    drop(relay);
+    fake.stop();
+    fake.patch_flag(ENVIRONMENT, "a", turn_off);
+    let relay = proxy_relay(&fake, &[&option]);
+    assert_eq!(get(relay.sdk, "/readyz", &[]).status, 200);
+    let sdk = Sdk { relay: relay.sdk, ..first };
+    assert_eq!((sdk.version("a"), &health_of(relay.sdk, ENVIRONMENT)["stale"]), (1, &json!(true)));
+    let mut events: Events = sdk.stream();
+    fake.restart();
+    assert_eq!(events.next().unwrap()["version"], 2);
+}
+
+#[test]
+fn a_wrong_proxy_key_is_tried_slowly() {
+    let fake = proxied();
+    fake.set_proxy_key("another");
+    let relay = proxy_relay(&fake, &[]);
+    fake.wait_for_count(Route::ProxyAuth, 1);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(fake.count(Route::ProxyAuth) <= 2, "{} tries", fake.count(Route::ProxyAuth));
+    assert_eq!(get(relay.sdk, "/readyz", &[]).status, 503);
+    assert!(!health(relay.sdk).to_string().contains(PROXY_KEY));
+}
