@@ -2,8 +2,10 @@
 //! its halves, and knows every part.
 
 mod announce;
+mod facts;
 mod limits;
 mod offline;
+mod origin;
 mod secret;
 mod serve;
 
@@ -23,6 +25,9 @@ pub enum StartError {
     Durable(#[from] DurableError),
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// The options make no client for Harness.
+    #[error("Harness: {0}")]
+    Upstream(#[from] crate::source::harness::client::ClientError),
     #[error("gRPC: {0}")]
     Grpc(#[from] crate::grpc::server::GrpcError),
     #[error("port {port} cannot be listened on: {source}")]
@@ -37,7 +42,10 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            StartError::Configuration(_) | StartError::Tls(_) | StartError::Unavailable(_) => crate::config::EXIT_USAGE,
+            StartError::Configuration(_)
+            | StartError::Tls(_)
+            | StartError::Upstream(_)
+            | StartError::Unavailable(_) => crate::config::EXIT_USAGE,
             StartError::Durable(_) | StartError::Grpc(_) | StartError::Listen { .. } => 1,
         }
     }

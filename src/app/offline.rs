@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{Config, Offline};
@@ -9,12 +10,9 @@ use crate::http::api::unix_now_s;
 use crate::snapshot::archive::Compression;
 use crate::snapshot::report::Problem;
 use crate::source::file::Location;
-use crate::source::file::load::{Loaded, apply, read_once};
+use crate::source::file::load::{CREDENTIAL, Loaded, apply, read_once};
 use crate::source::intake::{Durable, Intake};
 use crate::store::writer::Offered;
-
-/// The credential under which offline snapshots are stored.
-pub const CREDENTIAL: &str = "none";
 
 /// Loads what the relay starts with.
 ///
@@ -68,14 +66,14 @@ fn holds_nothing(path: &Path) -> bool {
 
 /// What was imported in an earlier life.
 fn restore(intake: &mut Intake, durable: &Durable) -> Result<(), StartError> {
-    let (snapshots, damaged) = durable.directory.read_snapshots(CREDENTIAL)?;
+    let (snapshots, damaged) = durable.directory.read_snapshots(&BTreeSet::from([Arc::from(CREDENTIAL)]))?;
     for error in damaged {
         tracing::error!(%error, "a stored snapshot is damaged and is not served");
     }
     let offered: BTreeMap<_, _> =
-        snapshots.into_iter().map(|(id, content)| (id, Offered { content, served: None })).collect();
+        snapshots.into_iter().map(|it| (it.environment, Offered { content: it.content, served: None })).collect();
     tracing::info!(environments = offered.len(), "no configuration directory; serving what is stored in data-dir");
-    let swapped = intake.swap_in(offered, BTreeSet::new(), unix_now_s());
+    let swapped = intake.swap_in(offered, BTreeSet::new(), &|_| Arc::from(CREDENTIAL), unix_now_s());
     swapped.map_err(|error| {
         Problem::new(
             &durable.directory.path().display().to_string(),

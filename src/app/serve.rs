@@ -11,28 +11,30 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::announce::{Addresses, announce};
-use super::{StartError, limits, offline, secret};
-use crate::config::{Config, HttpConfig, Mode};
+use super::facts::facts;
+use super::origin::Origin;
+use super::{StartError, limits, secret};
+use crate::config::{Config, HttpConfig};
 use crate::evaluate::CompileOptions;
 use crate::grpc::access::Access;
 use crate::grpc::inspect::Inspect;
 use crate::grpc::server::GrpcServer;
-use crate::http::api::{Api, ApiCounts, ApiSettings, unix_now_ms};
+use crate::http::api::{Api, ApiCounts, ApiSettings};
 use crate::http::connection::{Site, Timeouts};
 use crate::http::cors::Cors;
 use crate::http::hold::Hold;
 use crate::http::listener::{self, Listener, bind};
 use crate::http::stream::registry::{StreamRegistry, StreamSettings};
 use crate::http::tls::Certificate;
-use crate::lifecycle::readiness::{Fact, Readiness};
+use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::supervisor::Supervisor;
-use crate::source::file;
 use crate::source::intake::{Durable, Intake};
 use crate::store::durable::DataDir;
 use crate::store::durable::persister;
 use crate::store::source_status::SourceStatus;
 use crate::store::{Store, StoreSettings};
 use crate::telemetry::logging::millis;
+use crate::telemetry::upstream::UpstreamCounts;
 
 /// All expressions of one environment together.
 const REGEX_BYTES_PER_ENVIRONMENT: usize = 512 * 1024 * 1024;
@@ -68,32 +70,19 @@ impl Relay {
     /// # Errors
     /// Why it cannot.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let Mode::Offline(source) = &config.mode else {
-            return Err(StartError::Unavailable(config.mode.name()));
-        };
         let max_connections = limits::connections(config.http.max_connections);
         let durable = match &config.data_dir {
             Some(path) => Some(Durable { directory: Arc::new(DataDir::open(path)?), pending: Arc::default() }),
             None => None,
         };
-        let tokens = secret::token_keys(&config.http, durable.as_ref().map(|durable| &*durable.directory))?;
+        let tokens = secret::token_keys(config, durable.as_ref().map(|durable| &*durable.directory))?;
         let (store, writer) = Store::new(store_settings(config));
-        let mut intake = Intake::new(store.clone(), writer, durable.clone());
-        let loading = Instant::now();
-        let (location, loaded) = offline::load(config, source, &mut intake, durable.as_ref())?;
-        if location.archive.is_some() && !loaded.vouched {
-            tracing::warn!(path = %location.name(), "the archive has no manifest, so nothing vouches for it; `ff-relay pack` makes one");
-        }
-        // With nothing configured, an import may still bring any key.
-        intake.writer().set_certain(!loaded.environments.is_empty());
+        let intake = Intake::new(store.clone(), writer, durable.clone());
         let status = SourceStatus::default();
-        status.good(&location.name(), true, unix_now_ms());
-        tracing::info!(
-            duration_ms = millis(loading.elapsed()),
-            "configuration loaded; offline: nothing is sent out, SDK metrics are accepted and dropped"
-        );
+        let upstream = Arc::new(UpstreamCounts::default());
+        let origin = Origin::load(config, intake, durable.as_ref(), &status, &upstream)?;
 
-        let readiness = Arc::new(Readiness::new(facts(&store)));
+        let readiness = Arc::new(Readiness::new(facts(config, &store, &origin, &status)));
         let streams = StreamRegistry::new(stream_settings(&config.http));
         let api = Arc::new(Api {
             store: store.clone(),
@@ -108,6 +97,7 @@ impl Relay {
             streams: Arc::clone(&streams),
             readiness: Arc::clone(&readiness),
             source: status.clone(),
+            upstream: Arc::clone(&upstream),
             pending: durable.as_ref().map(|durable| Arc::clone(&durable.pending)),
             counts: ApiCounts::default(),
             metrics_readers: tokio::sync::Semaphore::new(crate::http::metrics::MAX_READERS),
@@ -144,18 +134,12 @@ impl Relay {
         let grpc = start_grpc(config, inspect, &mut listening, &stop_listening).await?;
         if let Some(durable) = durable {
             let Durable { directory, pending } = durable;
-            let credential = offline::CREDENTIAL.to_owned();
-            background.own(
-                "data directory",
-                persister::run(directory, store.clone(), pending, credential, stop_background.clone()),
-            );
+            let writing = persister::run(directory, store.clone(), pending, stop_background.clone());
+            background.own("data directory", writing);
         }
         let addresses = Addresses { sdk, prometheus, grpc };
-        announce(config, &store, &location.name(), &addresses, max_connections);
-        if source.reload {
-            let (interval, stop) = (source.reload_interval, stop_background.clone());
-            background.own("configuration watch", file::task::run(location, intake, loaded, interval, status, stop));
-        }
+        announce(config, &store, &origin.name(), &addresses, max_connections);
+        origin.own_tasks(&mut background, status, &stop_background);
         let grace = config.shutdown_grace;
         Ok(Relay {
             addresses,
@@ -261,20 +245,6 @@ fn stream_settings(http: &HttpConfig) -> StreamSettings {
 
 fn timeouts(http: &HttpConfig) -> Timeouts {
     Timeouts { headers: http.header_timeout, idle: http.idle_timeout, write: http.write_timeout }
-}
-
-/// Ready once something is served and everything that is known has data.
-fn facts(store: &Store) -> Vec<Fact> {
-    let store = store.clone();
-    vec![Box::new(move || {
-        let index = store.index();
-        let missing = index.environments.values().filter(|environment| environment.snapshot().is_none()).count();
-        match (index.environments.len(), missing) {
-            (0, _) => Some("no environment is known yet".to_owned()),
-            (_, 0) => None,
-            (_, missing) => Some(format!("{missing} environments have never been synced")),
-        }
-    })]
 }
 
 fn sdk_listener(

@@ -88,11 +88,15 @@ fn describe(environment: &Environment, source: &SourceState) -> proto::Environme
     let snapshot = environment.snapshot();
     let counted = snapshot.as_deref();
     let count = |n: Option<usize>| n.unwrap_or(0) as u64;
-    let state = match (counted, &source.error) {
+    let sync = environment.sync.load_full();
+    let stale = sync.as_ref().map_or(source.error.is_some(), |sync| sync.is_stale());
+    let state = match (counted, stale) {
         (None, _) => proto::SyncState::NeverSynced,
-        (Some(_), Some(_)) => proto::SyncState::Stale,
-        (Some(_), None) => proto::SyncState::Synced,
+        (Some(_), true) => proto::SyncState::Stale,
+        (Some(_), false) => proto::SyncState::Synced,
     };
+    let synced_at = sync.as_ref().map_or(source.loaded_at_unix_ms, |sync| sync.synced_at_ms);
+    let origin = if sync.is_some() { proto::Source::Upstream } else { proto::Source::File };
     proto::Environment {
         id: environment.id.to_string(),
         revision: counted.map(|snapshot| proto::Revision {
@@ -109,11 +113,11 @@ fn describe(environment: &Environment, source: &SourceState) -> proto::Environme
             streams: environment.stream_count() as u64,
         }),
         sync_state: state.into(),
-        last_synced_at: source.loaded_at_unix_ms.map(|ms| Timestamp {
+        last_synced_at: synced_at.map(|ms| Timestamp {
             seconds: ms.div_euclid(1000),
             nanos: i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap_or(0),
         }),
         last_changed_at: counted.map(|snapshot| Timestamp { seconds: snapshot.changed_at, nanos: 0 }),
-        source: proto::Source::File.into(),
+        source: origin.into(),
     }
 }

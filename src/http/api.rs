@@ -13,6 +13,7 @@ use crate::store::Store;
 use crate::store::durable::persister::Pending;
 use crate::store::source_status::SourceStatus;
 use crate::telemetry::requests::{FixedHistogram, RequestCounts, RouteLabel};
+use crate::telemetry::upstream::UpstreamCounts;
 
 /// Rules of the SDK port.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Api {
     pub streams: Arc<StreamRegistry>,
     pub readiness: Arc<Readiness>,
     pub source: SourceStatus,
+    /// What was asked of Harness.
+    pub upstream: Arc<UpstreamCounts>,
     /// `None` without `data-dir`.
     pub pending: Option<Arc<Pending>>,
     pub counts: ApiCounts,

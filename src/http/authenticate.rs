@@ -45,7 +45,7 @@ impl Api {
             body.await.map_err(|_| Refusal::new(Fault::RequestTimeout, "the request body did not come in time"))??;
         let credentials = read(&body, self.settings.target_validation)?;
         let look = |index: &Index, certain: bool| look(index, certain, &credentials.key_hash);
-        let (environment, snapshot) = match self.hold.until(&self.store, look).await {
+        let (environment, snapshot) = match self.hold.until(&self.store, Some(&credentials.key_hash), look).await {
             Some(Ok(found)) => found,
             Some(Err(_)) => return Err(Refusal::new(Fault::CredentialsInvalid, "this API key is not known here")),
             None => return Err(not_synced()),

@@ -81,7 +81,8 @@ impl Api {
     /// The environment, once it is there and the token's key is known in it.
     async fn open(&self, environment: &str, claims: Option<Arc<Claims>>) -> Result<Access, Refusal> {
         let look = |index: &Index, certain: bool| look(index, certain, environment, claims.as_deref());
-        match self.hold.until(&self.store, look).await {
+        let key = claims.as_deref().and_then(|claims| claims.key_hash);
+        match self.hold.until(&self.store, key.as_ref(), look).await {
             Some(Ok((environment, snapshot))) => Ok(Access { environment, snapshot, claims }),
             Some(Err(_)) if claims.is_some() => Err(Refusal::new(
                 Fault::CredentialsInvalid,

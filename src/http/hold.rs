@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::snapshot::content::KeyHash;
 use crate::store::{Index, Store};
 
 /// A request waits this long at most.
@@ -40,24 +41,40 @@ pub enum Look<T> {
 
 impl Hold {
     /// Looks until there is an answer, no place to wait, or no time left.
-    /// `None`: not known in time.
-    pub async fn until<T>(&self, store: &Store, look: impl Fn(&Index, bool) -> Look<T>) -> Option<Result<T, Absent>> {
-        let now = |certain: bool| match look(&store.index(), certain) {
-            Look::Found(found) => Some(Ok(found)),
-            Look::Absent => Some(Err(Absent)),
-            Look::Unknown => None,
+    /// `None`: not known in time. `key` is what the question is about.
+    pub async fn until<T>(
+        &self,
+        store: &Store,
+        key: Option<&KeyHash>,
+        look: impl Fn(&Index, bool) -> Look<T>,
+    ) -> Option<Result<T, Absent>> {
+        let certainty = store.certainty();
+        let arrival = certainty.arrival();
+        let now = || {
+            let refused = key.is_some_and(|key| certainty.is_refused(key));
+            match look(&store.index(), refused || certainty.is_certain(arrival)) {
+                Look::Found(found) => Some(Ok(found)),
+                Look::Absent => {
+                    if let Some(key) = key.filter(|_| !refused) {
+                        certainty.remember_refused(*key);
+                    }
+                    Some(Err(Absent))
+                }
+                Look::Unknown => None,
+            }
         };
-        if let Some(answer) = now(store.certainty().is_certain()) {
+        if let Some(answer) = now() {
             return Some(answer);
         }
         let _place = self.places.try_acquire().ok()?;
         let deadline = Instant::now() + HOLD;
-        let mut seen = store.certainty().mark();
+        let mut seen = certainty.mark();
         loop {
-            if let Some(answer) = now(store.certainty().is_certain()) {
+            if let Some(answer) = now() {
                 return Some(answer);
             }
-            tokio::time::timeout_at(deadline, store.certainty().changed(&mut seen)).await.ok()?;
+            certainty.ask(arrival);
+            tokio::time::timeout_at(deadline, seen.changed()).await.ok()?;
         }
     }
 }

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 
 use super::answer::{self, Answer, AnswerBody};
 use super::api::{Api, unix_now_ms};
+use crate::store::Index;
 use crate::store::durable::persister::Pending;
+use crate::store::environment::Environment;
+use crate::store::source_status::SourceState;
+use crate::store::sync_state::{Phase, StreamState};
 use crate::telemetry::exposition::{CONTENT_TYPE as PROMETHEUS, Exposition};
 use crate::telemetry::requests::{RequestCounts, RouteLabel};
 
@@ -36,39 +40,24 @@ impl Api {
         let now_ms = unix_now_ms();
         let source = self.source.state();
         let since_ms = source.since_unix_ms;
-        let loaded_ms = source.loaded_at_unix_ms.unwrap_or(since_ms);
         let index = self.store.index();
-        let environments: Vec<Value> = index
-            .sorted()
-            .into_iter()
-            .map(|environment| {
-                let snapshot = environment.snapshot();
-                let state = if snapshot.is_some() { "CONNECTED" } else { "INITIALIZING" };
-                json!({
-                    "id": environment.id.as_str(),
-                    "streamStatus": {"state": state, "since": since_ms / 1000},
-                    "stale": source.error.is_some(),
-                    "staleSince": source.error.is_some().then_some(since_ms),
-                    "lastLoadedAgeSeconds": (now_ms - loaded_ms) / 1000,
-                    "sequence": snapshot.as_ref().map(|s| s.revision.sequence),
-                    "digest": snapshot.as_ref().map(|s| s.revision.digest.to_string()),
-                    "streams": environment.stream_count(),
-                })
-            })
-            .collect();
+        let environments: Vec<Value> =
+            index.sorted().into_iter().map(|environment| environment_health(environment, &source, now_ms)).collect();
         let synced = self.readiness.reasons().is_empty();
-        let state = if synced { "CONNECTED" } else { "INITIALIZING" };
-        let config = match (&source.error, synced) {
-            (Some(_), _) => "STALE",
-            (None, true) => "SYNCED",
-            (None, false) => "INITIALIZING",
+        let stream = stream_of_all(&index, synced);
+        let stale = source.error.is_some() || index.environments.values().any(|environment| is_stale(environment));
+        let config = match (stale, synced) {
+            (_, false) => "INITIALIZING",
+            (true, true) => "STALE",
+            (false, true) => "SYNCED",
         };
+        let (stream, stream_since_ms) = (stream.0, if stream.1 > 0 { stream.1 } else { since_ms });
         let persisted = self.pending.as_deref().is_none_or(Pending::is_healthy);
         let body = json!({
             "environments": environments,
             "cacheStatus": if persisted { "healthy" } else { "unhealthy" },
             "configStatus": {"state": config, "since": since_ms},
-            "streamStatus": {"state": state, "since": since_ms},
+            "streamStatus": {"state": stream, "since": stream_since_ms},
             "version": env!("CARGO_PKG_VERSION"),
             "mode": self.settings.mode,
             "source": source.name,
@@ -91,6 +80,65 @@ impl Api {
                 tracing::error!(%error, "metrics cannot be shown");
                 answer::bare(StatusCode::INTERNAL_SERVER_ERROR)
             }
+        }
+    }
+
+    /// Offline: the newest files are served; online: every stream is up.
+    fn comes_in(&self, index: &Index) -> bool {
+        let mut syncs = index.environments.values().filter_map(|environment| environment.sync.load_full()).peekable();
+        if syncs.peek().is_none() {
+            return self.source.state().error.is_none();
+        }
+        syncs.all(|sync| sync.stream == StreamState::Connected)
+    }
+
+    /// What is asked of Harness, and how fresh each environment is.
+    #[expect(clippy::cast_precision_loss, reason = "counts for a dashboard")]
+    fn add_upstream(&self, out: &mut Exposition, index: &Index) {
+        let now_ms = unix_now_ms();
+        for (route, status, count) in self.upstream.rows() {
+            let code = if status == 0 { "none".to_owned() } else { status.to_string() };
+            out.counter(
+                "ff_proxy_to_client_service_requests",
+                "Requests to Harness by route and status",
+                &[("url", route.template()), ("code", &code)],
+                count as f64,
+            );
+        }
+        let durations = self.upstream.durations.read();
+        if durations.1 > 0 {
+            out.histogram(
+                "ff_proxy_to_ff_client_service_requests_duration",
+                "Time until Harness answers, in seconds",
+                &[],
+                durations,
+            );
+        }
+        let mut polling = false;
+        for environment in index.sorted() {
+            let Some(sync) = environment.sync.load_full() else { continue };
+            polling |= sync.phase == Phase::Polling;
+            let fresh = sync.phase == Phase::Streaming;
+            let age_ms = if fresh { Some(0) } else { sync.synced_at_ms.map(|at| now_ms - at) };
+            if let Some(age_ms) = age_ms {
+                out.gauge(
+                    "ff_relay_seconds_since_last_sync",
+                    "Age of what is served, in seconds",
+                    &[("envID", environment.id.as_str())],
+                    age_ms as f64 / 1000.0,
+                );
+            }
+        }
+        if index.environments.values().any(|environment| environment.sync.load().is_some()) {
+            let polling = f64::from(u8::from(polling));
+            out.gauge("ff_proxy_polling_status", "1 while an environment is polled", &[], polling);
+        }
+        for (name, help, count) in [
+            ("ff_relay_upstream_messages_total", "Messages of upstream streams", &self.upstream.messages),
+            ("ff_relay_upstream_messages_unknown_total", "Messages not understood", &self.upstream.messages_unknown),
+            ("ff_relay_upstream_reconnects_total", "Upstream streams that ended", &self.upstream.reconnects),
+        ] {
+            out.counter(name, help, &[], count.load(std::sync::atomic::Ordering::Relaxed) as f64);
         }
     }
 
@@ -119,6 +167,7 @@ impl Api {
             &[],
             self.counts.body_bytes.read(),
         );
+        self.add_upstream(&mut out, &index);
         let load = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed) as f64;
         let source_good = self.source.state().error.is_none();
         for (name, help, value) in [
@@ -126,7 +175,7 @@ impl Api {
             ("ff_relay_connections_open", "Connections on the SDK port", load(&self.counts.connections)),
             ("ff_relay_environments", "Environments that are served", index.environments.len() as f64),
             ("ff_relay_source_good", "1 while the newest configuration is served", f64::from(u8::from(source_good))),
-            ("ff_proxy_stream_health", "1 while configuration comes in", f64::from(u8::from(source_good))),
+            ("ff_proxy_stream_health", "1 while configuration comes in", f64::from(u8::from(self.comes_in(&index)))),
         ] {
             out.gauge(name, help, &[], value);
         }
@@ -139,6 +188,58 @@ impl Api {
             out.counter(name, help, &[], value);
         }
         out
+    }
+}
+
+fn is_stale(environment: &Environment) -> bool {
+    environment.sync.load().as_ref().is_some_and(|sync| sync.is_stale())
+}
+
+/// One environment: its own source's state, or that of the one source.
+fn environment_health(environment: &Environment, source: &SourceState, now_ms: i64) -> Value {
+    let snapshot = environment.snapshot();
+    let sync = environment.sync.load();
+    let (state, since_ms, stale, stale_since, synced_at, error) = match sync.as_ref() {
+        Some(sync) => {
+            let since = if sync.stream_since_ms > 0 { sync.stream_since_ms } else { sync.phase_since_ms };
+            let stale = sync.is_stale();
+            (sync.stream, since, stale, sync.phase_since_ms, sync.synced_at_ms, sync.error.clone())
+        }
+        None => {
+            let state = if snapshot.is_some() { StreamState::Connected } else { StreamState::Initializing };
+            let since = source.since_unix_ms;
+            (state, since, source.error.is_some(), since, source.loaded_at_unix_ms.or(Some(since)), None)
+        }
+    };
+    // While its stream is up it is as fresh as can be.
+    let fresh = sync.as_ref().is_some_and(|sync| sync.phase == Phase::Streaming);
+    let age_ms = if fresh { Some(0) } else { synced_at.map(|at| now_ms - at) };
+    json!({
+        "id": environment.id.as_str(),
+        "streamStatus": {"state": state.to_string(), "since": since_ms / 1000},
+        "phase": sync.as_ref().map(|sync| sync.phase.to_string()),
+        "stale": stale,
+        "staleSince": stale.then_some(stale_since),
+        "lastLoadedAgeSeconds": age_ms.map(|age| age / 1000),
+        "error": error,
+        "sequence": snapshot.as_ref().map(|s| s.revision.sequence),
+        "digest": snapshot.as_ref().map(|s| s.revision.digest.to_string()),
+        "streams": environment.stream_count(),
+    })
+}
+
+/// The state of all upstream streams together, and since when: the worst one
+/// counts.
+fn stream_of_all(index: &Index, synced: bool) -> (&'static str, i64) {
+    let syncs: Vec<_> = index.environments.values().filter_map(|environment| environment.sync.load_full()).collect();
+    if syncs.is_empty() {
+        return (if synced { "CONNECTED" } else { "INITIALIZING" }, 0);
+    }
+    let down = syncs.iter().filter(|sync| sync.stream != StreamState::Connected);
+    match down.max_by_key(|sync| sync.stream_since_ms) {
+        Some(sync) if sync.stream == StreamState::Disconnected => ("DISCONNECTED", sync.stream_since_ms),
+        Some(sync) => ("INITIALIZING", sync.stream_since_ms),
+        None => ("CONNECTED", syncs.iter().map(|sync| sync.stream_since_ms).max().unwrap_or(0)),
     }
 }
 

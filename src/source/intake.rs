@@ -45,7 +45,14 @@ impl Intake {
         &mut self.writer
     }
 
+    /// The store that is written.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Builds and swaps in. Needs CPU: call it where blocking is allowed.
+    /// `credential` says under what an environment's content is stored.
     ///
     /// # Errors
     /// Content that cannot be served; nothing changed.
@@ -53,24 +60,31 @@ impl Intake {
         &mut self,
         offered: BTreeMap<EnvironmentId, Offered>,
         removed: BTreeSet<EnvironmentId>,
+        credential: &dyn Fn(&EnvironmentId) -> Arc<str>,
         now_unix_s: i64,
     ) -> Result<(), PrepareError> {
         for id in &removed {
             tracing::warn!(environment = %id, "environment removed: its source no longer has it; its streams are closed");
         }
         let unknown: Vec<EnvironmentId> =
-            offered.keys().filter(|id| self.store.index().environment(id.as_str()).is_none()).cloned().collect();
+            offered.keys().filter(|id| !self.is_served(id)).cloned().collect();
         unknown.iter().for_each(|id| self.recall(id));
+        let gone = removed.clone();
         let prepared = self.writer.prepare(offered, removed, now_unix_s)?;
         let applied = self.writer.commit(prepared);
         unknown.iter().for_each(|id| self.recall_targets(id));
+        if let Some(durable) = &self.durable {
+            let changed = applied.iter().map(|applied| &applied.environment);
+            changed.chain(&gone).for_each(|id| durable.pending.note(id, &credential(id)));
+        }
         for applied in applied {
-            if let Some(durable) = &self.durable {
-                durable.pending.note(&applied.environment);
-            }
             self.announce(&applied);
         }
         Ok(())
+    }
+
+    fn is_served(&self, id: &EnvironmentId) -> bool {
+        self.store.index().environment(id.as_str()).is_some_and(|environment| environment.snapshot().is_some())
     }
 
     /// Reads what an earlier life knew of an environment that is new here.

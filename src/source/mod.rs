@@ -2,4 +2,5 @@
 //! store's writing half.
 
 pub mod file;
+pub mod harness;
 pub mod intake;

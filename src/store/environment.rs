@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
+use super::sync_state::SyncState;
 use super::targets::StoredTargets;
 use crate::snapshot::Snapshot;
 use crate::snapshot::content::EnvironmentId;
@@ -29,6 +30,9 @@ pub struct Environment {
     signal: watch::Sender<Signal>,
     pub targets: StoredTargets,
     pub requests: RequestCounts,
+    /// How its own source is doing; `None` where one source gives all
+    /// environments at once, as a directory does.
+    pub sync: ArcSwapOption<SyncState>,
     streams: AtomicUsize,
 }
 
@@ -41,6 +45,7 @@ impl Environment {
             signal: watch::Sender::new(Signal::Sequence(0)),
             targets: StoredTargets::new(max_targets),
             requests: RequestCounts::default(),
+            sync: ArcSwapOption::empty(),
             streams: AtomicUsize::new(0),
         }
     }

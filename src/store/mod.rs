@@ -6,6 +6,7 @@ pub mod durable;
 pub mod environment;
 pub mod keys;
 pub mod source_status;
+pub mod sync_state;
 pub mod targets;
 pub mod writer;
 

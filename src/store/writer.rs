@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::{Index, Shared};
 use crate::evaluate::Warning;
 use crate::snapshot::build::{Base, BuildError, Built, Input, build};
-use crate::snapshot::content::{Content, EnvironmentId};
+use crate::snapshot::content::{Content, EnvironmentId, KeyHash};
 use crate::snapshot::ledger::{Change, Ledger, ServedVersions};
 use crate::snapshot::{Epoch, Revision, Snapshot};
 
@@ -82,6 +82,12 @@ impl StoreWriter {
     /// Says whether an unknown key is known not to exist.
     pub fn set_certain(&self, certain: bool) {
         self.shared.certainty.set(certain);
+    }
+
+    /// What the store knows of unknown keys; the writer's side tells it.
+    #[must_use]
+    pub fn certainty(&self) -> &super::keys::KeyCertainty {
+        &self.shared.certainty
     }
 
     /// Makes an environment known, without content, and gives it out.
@@ -170,17 +176,28 @@ impl StoreWriter {
             }));
             self.pasts.remove(&id);
         }
+        let same_keys = gone.is_empty() && publish.iter().all(|(environment, snapshot)| has_same_keys(environment, snapshot));
+        if same_keys {
+            publish.into_iter().for_each(|(environment, snapshot)| environment.publish(snapshot));
+            return applied;
+        }
         // An environment's keys may only lead to it once it can answer.
         let fresh: HashMap<&EnvironmentId, &Snapshot> =
             publish.iter().map(|(environment, snapshot)| (&environment.id, &**snapshot)).collect();
-        let keys = keys_of(&environments, &fresh);
+        let before = self.shared.index.load_full();
+        let keys = keys_of(&environments, &fresh, &before.keys);
         drop(fresh);
         for (environment, snapshot) in publish {
             environment.publish(snapshot);
         }
-        self.shared.index.store(Arc::new(Index { environments, keys }));
+        let after = Arc::new(Index { environments, keys });
+        self.shared.index.store(Arc::clone(&after));
         gone.iter().for_each(|environment| environment.close());
-        self.shared.certainty.index_changed();
+        let missing = |one: &Index, other: &Index| -> Vec<KeyHash> {
+            one.keys.keys().filter(|key| !other.keys.contains_key(*key)).copied().collect()
+        };
+        let (lost, come) = (missing(&before, &after), missing(&after, &before));
+        self.shared.certainty.index_changed(lost.into_iter(), come.into_iter());
         applied
     }
 }
@@ -189,18 +206,30 @@ fn past_of(snapshot: &Snapshot) -> Past {
     Past { epoch: snapshot.revision.epoch, sequence: snapshot.revision.sequence, ledger: snapshot.ledger.clone() }
 }
 
-/// A key in two environments stays with the one whose id sorts first.
+/// True if the index need not change for this snapshot.
+fn has_same_keys(environment: &Environment, snapshot: &Snapshot) -> bool {
+    environment.snapshot().as_ref().is_some_and(|old| old.content.key_hashes == snapshot.content.key_hashes)
+}
+
+/// A key in two environments stays where it is; a new one goes to the
+/// environment whose id sorts first.
 fn keys_of(
     environments: &HashMap<EnvironmentId, Arc<Environment>>,
     fresh: &HashMap<&EnvironmentId, &Snapshot>,
-) -> HashMap<crate::snapshot::content::KeyHash, Arc<Environment>> {
-    let mut keys = HashMap::new();
+    before: &HashMap<KeyHash, Arc<Environment>>,
+) -> HashMap<KeyHash, Arc<Environment>> {
+    let mut keys: HashMap<KeyHash, Arc<Environment>> = HashMap::with_capacity(before.len());
     let sorted: BTreeMap<&EnvironmentId, &Arc<Environment>> = environments.iter().collect();
     for (id, environment) in sorted {
         let current = environment.snapshot();
         let snapshot = fresh.get(id).copied().or(current.as_deref());
         for hash in snapshot.map(|snapshot| snapshot.content.key_hashes.as_slice()).unwrap_or_default() {
-            keys.entry(*hash).or_insert_with(|| Arc::clone(environment));
+            let stays = before.get(hash).is_some_and(|owner| Arc::ptr_eq(owner, environment));
+            if stays {
+                keys.insert(*hash, Arc::clone(environment));
+            } else {
+                keys.entry(*hash).or_insert_with(|| Arc::clone(environment));
+            }
         }
     }
     keys

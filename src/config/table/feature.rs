@@ -2,9 +2,6 @@
 
 use super::super::option_spec::Status;
 
-/// Flags, keys and targets from Harness.
-pub(super) const HARNESS: Status = Status::NotYet("fetching configuration from Harness");
-
 /// Following another relay.
 pub(super) const PEERS: Status = Status::NotYet("following another relay");
 

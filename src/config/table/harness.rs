@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::super::kind::Kind;
 use super::super::option_spec::{Fallback, Group, OptionSpec, Scope, Variable};
-use super::feature;
 
 const POLLING: Kind = Kind::Duration { min: Duration::from_millis(100) };
 const OPTIONAL_POLLING: Kind = Kind::OptionalDuration { min: Duration::from_millis(100) };
@@ -18,8 +17,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "Server SDK keys, one per environment. Not with proxy-key.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "admin-service-token",
@@ -27,8 +25,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "With api-keys: reads key hashes and targets from the admin service.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "account-identifier",
@@ -36,8 +33,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "With api-keys: the Harness account.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "org-identifier",
@@ -45,8 +41,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "With api-keys: the Harness organization.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "proxy-key",
@@ -54,8 +49,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "One key for every environment it was given. Not with api-keys.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "admin-service",
@@ -63,8 +57,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("https://app.harness.io/gateway/cf"),
         "Base URL of the admin service.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "client-service",
@@ -72,8 +65,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("https://config.ff.harness.io/api/1.0"),
         "Base URL of the client service.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "sdk-base-url",
@@ -81,8 +73,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Derived("same as client-service (https://config.ff.harness.io/api/1.0)"),
         "Base URL for flags and the stream.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "metric-service",
@@ -90,8 +81,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Derived("same as sdk-events-url"),
         "Base URL for SDK metrics.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "sdk-events-url",
@@ -99,8 +89,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("https://events.ff.harness.io/api/1.0"),
         "Older name of metric-service, used when that is not given.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "flag-stream-enabled",
@@ -108,8 +97,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("true"),
         "Follow the upstream stream; otherwise poll.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "flag-poll-interval",
@@ -117,8 +105,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("60s"),
         "How often flags are polled while the stream is down.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "target-poll-duration",
@@ -126,8 +113,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("0"),
         "How often targets are polled; 0 is off.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "metric-post-duration",
@@ -135,8 +121,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("60s"),
         "How often SDK metrics are sent upstream; 0 is off.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "forward-targets",
@@ -144,8 +129,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Derived("true, false with proxy-key"),
         "Register upstream the targets that SDKs bring.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "resync-interval",
@@ -153,8 +137,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("600s"),
         "How often everything is fetched again, to heal what was lost unnoticed.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "key-refresh-interval",
@@ -162,8 +145,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("60s"),
         "How often key hashes are read again.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "connect-timeout",
@@ -171,8 +153,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("5s"),
         "Connecting to Harness or another relay.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "request-timeout",
@@ -180,8 +161,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("30s"),
         "One request to Harness or another relay.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Harness,
         "ca-bundle",
@@ -189,8 +169,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Derived("system roots"),
         "Extra roots (PEM) for Harness, Redis and other relays.",
     )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::HARNESS),
+    .scope(Scope::OnlineOrRedis),
     OptionSpec::new(
         Group::Harness,
         "https-proxy",
@@ -199,7 +178,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "Proxy for connections to https addresses, as a URL.",
     )
     .scope(Scope::Online)
-    .status(feature::HARNESS)
     .variable(Variable::EitherCase),
     OptionSpec::new(
         Group::Harness,
@@ -209,10 +187,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "Proxy for connections to http addresses, as a URL.",
     )
     .scope(Scope::Online)
-    .status(feature::HARNESS)
     .variable(Variable::EitherCase),
     OptionSpec::new(Group::Harness, "no-proxy", Kind::List, Fallback::None, "Hosts reached without a proxy.")
         .scope(Scope::Online)
-        .status(feature::HARNESS)
         .variable(Variable::EitherCase),
 ];

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::super::kind::{Kind, LARGEST};
 use super::super::option_spec::{Fallback, Group, OptionSpec, Scope};
-use super::feature;
 
 /// The rows.
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -77,8 +76,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("200000"),
         "Distinct aggregation keys of SDK metrics held in memory.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Operation,
         "ready-max-staleness",
@@ -87,8 +85,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "Report not ready when configuration is older than this. Beware: it takes every relay \
          out at once when Harness fails.",
     )
-    .scope(Scope::Online)
-    .status(feature::HARNESS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Operation,
         "shutdown-grace",

@@ -20,7 +20,9 @@ use crate::http::token::Claims;
 use crate::snapshot::Snapshot;
 use crate::snapshot::content::KeyHash;
 use crate::snapshot::item::Digest;
+use crate::store::Index;
 use crate::store::environment::Environment;
+use crate::store::keys::Arrival;
 
 /// Replays begin this late at most, so that many SDKs that come back at once
 /// do not ask at once.
@@ -60,7 +62,13 @@ impl Api {
         memo: &TokenMemo,
         carrier: Carrier,
     ) -> (Option<Arc<Environment>>, Answer) {
-        let admitted = match self.admit(headers, memo) {
+        let arrival = self.store.certainty().arrival();
+        let mut admission = self.admit(headers, memo, arrival);
+        if matches!(admission, Err(NoStream::Later)) && self.store.certainty().can_be_asked() {
+            self.wait_for_key(headers).await;
+            admission = self.admit(headers, memo, arrival);
+        }
+        let admitted = match admission {
             Ok(admitted) => admitted,
             Err(NoStream::NoKey) => return (None, bare(StatusCode::BAD_REQUEST)),
             Err(NoStream::Later) => return (None, later()),
@@ -88,9 +96,20 @@ impl Api {
         (Some(environment), accepted(body))
     }
 
-    fn admit(&self, headers: &HeaderMap, memo: &TokenMemo) -> Result<Admitted, NoStream> {
-        let key = headers.get("api-key").map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii);
-        let key = Digest::of(key.filter(|key| !key.is_empty()).ok_or(NoStream::NoKey)?);
+    /// Waits until the source was asked about a key that is not known here.
+    async fn wait_for_key(&self, headers: &HeaderMap) {
+        let Some(key) = key_of(headers) else { return };
+        let look = |index: &Index, certain: bool| match index.environment_of_key(&key) {
+            Some(_) => Look::Found(()),
+            None if certain => Look::Absent,
+            None => Look::Unknown,
+        };
+        // What it says is looked at again by who asked.
+        let _ = self.hold.until(&self.store, Some(&key), look).await;
+    }
+
+    fn admit(&self, headers: &HeaderMap, memo: &TokenMemo, arrival: Arrival) -> Result<Admitted, NoStream> {
+        let key = key_of(headers).ok_or(NoStream::NoKey)?;
         let without_token = self.settings.bypass_auth && !headers.contains_key(AUTHORIZATION);
         let claims = if without_token {
             None
@@ -102,7 +121,8 @@ impl Api {
             }
         };
         let index = self.store.index();
-        let certain = self.store.certainty().is_certain();
+        let certainty = self.store.certainty();
+        let certain = certainty.is_refused(&key) || certainty.is_certain(arrival);
         let Some(owner) = index.environment_of_key(&key) else {
             return Err(if certain { NoStream::Refused } else { NoStream::Later });
         };
@@ -145,6 +165,11 @@ impl Api {
         let identity = jti.map(|jti| (jti, snapshot.revision.epoch));
         Feed::new(Cursor::new(start, &snapshot), place, Arc::clone(&self.streams), identity, known)
     }
+}
+
+fn key_of(headers: &HeaderMap) -> Option<KeyHash> {
+    let key = headers.get("api-key").map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii);
+    key.filter(|key| !key.is_empty()).map(Digest::of)
 }
 
 /// Client-side SDKs hold results, not rules. They say so by their target, or

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::BufReader;
+use std::sync::Arc;
 
 use super::Location;
 use super::scan::{Found, Scan, name, scan, unreadable};
@@ -17,6 +18,10 @@ use crate::snapshot::report::{Problem, Problems};
 use crate::snapshot::tree::{Part, SourceFile, SourceFiles, locate, read_environment, shared_key_hash};
 use crate::source::intake::Intake;
 use crate::store::writer::{Offered, PrepareError};
+
+/// The credential under which offline snapshots are stored: they came by
+/// none.
+pub const CREDENTIAL: &str = "none";
 
 /// One state of the configuration, read and checked.
 #[derive(Clone, Debug, Default)]
@@ -141,7 +146,7 @@ pub fn apply(
         (id.clone(), Offered { content: content.clone(), served: loaded.served.get(id).cloned() })
     };
     let offered = loaded.environments.iter().map(offer).collect();
-    intake.swap_in(offered, removed, now_unix_s).map_err(|error| place(location, loaded, &error))
+    intake.swap_in(offered, removed, &|_| Arc::from(CREDENTIAL), now_unix_s).map_err(|error| place(location, loaded, &error))
 }
 
 /// The file, line and column of content that cannot be served.

@@ -2,6 +2,7 @@
 //! by the environment alone; `snapshot@<credential>` by the credential that
 //! it came from too.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,16 @@ use crate::store::writer::Past;
 /// Sequences that a crashed process may have given out without writing them.
 const CRASH_GAP: u64 = 1 << 20;
 
-/// A stored snapshot's content.
-pub type StoredContent = (EnvironmentId, Content);
+/// The rest of such a file's name is its credential.
+const SNAPSHOT_PREFIX: &str = "snapshot@";
+
+/// A stored snapshot's content, and which credential it came from.
+#[derive(Debug)]
+pub struct StoredContent {
+    pub environment: EnvironmentId,
+    pub content: Content,
+    pub credential: Arc<str>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -120,15 +129,31 @@ impl DataDir {
         for item in snapshot.content.items().chain(&snapshot.content.targets) {
             file.push(&format!("[\"{}\",{}]", item.key.kind, item.text));
         }
-        self.write(&format!("{}/snapshot@{credential}", DataDir::folder_of(&snapshot.environment)), file)
+        self.write(&snapshot_name(&DataDir::folder_of(&snapshot.environment), credential), file)
     }
 
-    /// Reads every stored snapshot of one credential. Damaged ones are set
-    /// aside and named in the second list; they never stop the start.
+    /// Removes an environment's content, if it is there.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn remove_snapshot(&self, environment: &EnvironmentId, credential: &str) -> Result<(), DurableError> {
+        let path = self.path().join(snapshot_name(&DataDir::folder_of(environment), credential));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(super::directory::io_error(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads every stored snapshot of these credentials; those of others are
+    /// left alone. Damaged ones are set aside and named in the second list;
+    /// they never stop the start.
     ///
     /// # Errors
     /// The directory cannot be listed.
-    pub fn read_snapshots(&self, credential: &str) -> Result<(Vec<StoredContent>, Vec<DurableError>), DurableError> {
+    pub fn read_snapshots(
+        &self,
+        credentials: &BTreeSet<Arc<str>>,
+    ) -> Result<(Vec<StoredContent>, Vec<DurableError>), DurableError> {
         let root = self.path().join("environments");
         let (mut found, mut damaged) = (Vec::new(), Vec::new());
         let folders = match std::fs::read_dir(&root) {
@@ -137,23 +162,33 @@ impl DataDir {
             Err(error) => return Err(super::directory::io_error(&root)(error)),
         };
         for folder in folders {
-            let folder = folder.map_err(super::directory::io_error(&root))?;
-            let Ok(folder) = folder.file_name().into_string() else {
-                continue;
-            };
-            let name = format!("environments/{folder}/snapshot@{credential}");
-            match self.read(&name) {
-                Ok(None) => {}
-                Ok(Some(lines)) => match content_of(&lines) {
-                    Ok(environment) => found.push(environment),
-                    Err(what) => damaged.push(DurableError::Corrupt { path: name, what }),
-                },
-                Err(error) => damaged.push(error),
+            let path = folder.map_err(super::directory::io_error(&root))?.path();
+            let Ok(files) = std::fs::read_dir(&path) else { continue };
+            for file in files.filter_map(|file| file.ok()?.file_name().into_string().ok()) {
+                let Some(credential) = file.strip_prefix(SNAPSHOT_PREFIX).and_then(|it| credentials.get(it)) else {
+                    continue;
+                };
+                let folder = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let name = format!("environments/{folder}/{file}");
+                match self.read(&name) {
+                    Ok(None) => {}
+                    Ok(Some(lines)) => match content_of(&lines) {
+                        Ok((environment, content)) => {
+                            found.push(StoredContent { environment, content, credential: Arc::clone(credential) });
+                        }
+                        Err(what) => damaged.push(DurableError::Corrupt { path: name, what }),
+                    },
+                    Err(error) => damaged.push(error),
+                }
             }
         }
-        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found.sort_by(|a, b| a.environment.cmp(&b.environment));
         Ok((found, damaged))
     }
+}
+
+fn snapshot_name(folder: &str, credential: &str) -> String {
+    format!("{folder}/{SNAPSHOT_PREFIX}{credential}")
 }
 
 fn content_of(lines: &[String]) -> Result<(EnvironmentId, Content), String> {

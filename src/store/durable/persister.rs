@@ -1,6 +1,6 @@
 //! The task that writes what must outlive the process, behind the SDK path.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,15 +22,18 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// What is waiting to be written, and whether writing works.
 #[derive(Debug, Default)]
 pub struct Pending {
-    environments: Mutex<BTreeSet<EnvironmentId>>,
+    /// With the credential that each one's content came from.
+    environments: Mutex<BTreeMap<EnvironmentId, Arc<str>>>,
     wake: Notify,
     failing: AtomicBool,
 }
 
 impl Pending {
-    /// Notes that an environment's snapshot changed.
-    pub fn note(&self, environment: &EnvironmentId) {
-        self.environments.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.clone());
+    /// Notes that an environment's snapshot changed, or that it is gone.
+    pub fn note(&self, environment: &EnvironmentId, credential: &Arc<str>) {
+        let mut waiting = self.environments.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(environment.clone(), Arc::clone(credential));
+        drop(waiting);
         self.wake.notify_one();
     }
 
@@ -40,33 +43,27 @@ impl Pending {
         !self.failing.load(Ordering::Relaxed)
     }
 
-    fn take(&self) -> BTreeSet<EnvironmentId> {
+    fn take(&self) -> BTreeMap<EnvironmentId, Arc<str>> {
         std::mem::take(&mut *self.environments.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Writes until told to stop, then once more.
-pub async fn run(
-    directory: Arc<DataDir>,
-    store: Store,
-    pending: Arc<Pending>,
-    credential: String,
-    stop: CancellationToken,
-) {
+pub async fn run(directory: Arc<DataDir>, store: Store, pending: Arc<Pending>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = pending.wake.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(TARGETS_EVERY) => {}
             () = stop.cancelled() => break,
         }
-        if !write_all(&directory, &store, &pending, &credential).await {
+        if !write_all(&directory, &store, &pending).await {
             tokio::select! {
                 () = tokio::time::sleep(RETRY_AFTER) => {}
                 () = stop.cancelled() => break,
             }
         }
     }
-    if write_all(&directory, &store, &pending, &credential).await
+    if write_all(&directory, &store, &pending).await
         && let Err(error) = directory.end_in_order()
     {
         tracing::error!(%error, "the data directory could not be closed in order");
@@ -74,10 +71,9 @@ pub async fn run(
 }
 
 /// One round; false if something could not be written and waits again.
-async fn write_all(directory: &Arc<DataDir>, store: &Store, pending: &Arc<Pending>, credential: &str) -> bool {
-    let (directory, store, waiting, credential) =
-        (Arc::clone(directory), store.clone(), Arc::clone(pending), credential.to_owned());
-    let written = tokio::task::spawn_blocking(move || write_round(&directory, &store, &waiting, &credential)).await;
+async fn write_all(directory: &Arc<DataDir>, store: &Store, pending: &Arc<Pending>) -> bool {
+    let (directory, store, waiting) = (Arc::clone(directory), store.clone(), Arc::clone(pending));
+    let written = tokio::task::spawn_blocking(move || write_round(&directory, &store, &waiting)).await;
     let result = match written {
         Ok(result) => result,
         Err(error) => {
@@ -96,17 +92,20 @@ async fn write_all(directory: &Arc<DataDir>, store: &Store, pending: &Arc<Pendin
     result.is_ok()
 }
 
-fn write_round(directory: &DataDir, store: &Store, pending: &Pending, credential: &str) -> Result<(), DurableError> {
+fn write_round(directory: &DataDir, store: &Store, pending: &Pending) -> Result<(), DurableError> {
     let index = store.index().clone();
     let mut first_error = None;
-    for id in pending.take() {
-        let Some(snapshot) = index.environment(id.as_str()).and_then(|environment| environment.snapshot().clone())
-        else {
-            continue;
+    for (id, credential) in pending.take() {
+        let snapshot = index.environment(id.as_str()).and_then(|environment| environment.snapshot().clone());
+        let written = match &snapshot {
+            Some(snapshot) => {
+                directory.write_ledger(snapshot).and_then(|()| directory.write_snapshot(snapshot, &credential))
+            }
+            // What was withdrawn must not be served by the next start.
+            None => directory.remove_snapshot(&id, &credential),
         };
-        let written = directory.write_ledger(&snapshot).and_then(|()| directory.write_snapshot(&snapshot, credential));
         if let Err(error) = written {
-            pending.environments.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            pending.environments.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert(credential);
             first_error.get_or_insert(error);
         }
     }

@@ -7,6 +7,13 @@ use crate::config::Secret;
 
 const FILE: &str = "secret";
 
+/// Secrets that were derived from keys: what they signed stays good when the
+/// keys change.
+const DERIVED_FILE: &str = "derived-secrets";
+
+/// Derived secrets kept; older ones go.
+const MAX_DERIVED: usize = 16;
+
 impl DataDir {
     /// The secret made here; made now if there is none.
     ///
@@ -39,6 +46,34 @@ impl DataDir {
         }
         let first = lines.as_ref().and_then(|lines| lines.first());
         Ok(first.and_then(|line| serde_json::from_str::<String>(line).ok()).map(Secret::new))
+    }
+}
+
+impl DataDir {
+    /// Secrets that were derived from keys before, newest last.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn derived_secrets(&self) -> Result<Vec<Secret>, DurableError> {
+        let lines = self.read(DERIVED_FILE)?.unwrap_or_default();
+        Ok(lines.iter().filter_map(|line| serde_json::from_str::<String>(line).ok()).map(Secret::new).collect())
+    }
+
+    /// Remembers a derived secret.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn remember_derived(&self, secret: &Secret) -> Result<(), DurableError> {
+        let mut known = self.derived_secrets()?;
+        if known.last().is_some_and(|last| last.expose() == secret.expose()) {
+            return Ok(());
+        }
+        known.retain(|old| old.expose() != secret.expose());
+        known.push(secret.clone());
+        let mut file = RecordFile::new(DERIVED_FILE);
+        let oldest = known.len().saturating_sub(MAX_DERIVED);
+        known.iter().skip(oldest).for_each(|secret| file.push(&format!("\"{}\"", secret.expose())));
+        self.write(DERIVED_FILE, file)
     }
 }
 

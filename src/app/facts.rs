@@ -1,0 +1,61 @@
+//! What must be true for the relay to be ready.
+
+use crate::config::Config;
+use crate::http::api::unix_now_ms;
+use crate::lifecycle::readiness::Fact;
+use crate::store::Store;
+use crate::store::environment::Environment;
+use crate::store::source_status::SourceStatus;
+use crate::store::sync_state::Phase;
+use crate::telemetry::logging::millis;
+
+use super::origin::Origin;
+
+/// Ready once everything that was not refused has a snapshot, a stale one
+/// too.
+pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceStatus) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = vec![everything_is_there(store.clone(), status.clone())];
+    if let Some(roster) = origin.roster() {
+        facts.push(Box::new(move || match roster.missing() {
+            0 => None,
+            missing => Some(format!("{missing} API keys have not been accepted or refused yet")),
+        }));
+    }
+    if let Some(limit) = config.ready_max_staleness {
+        let (store, limit_ms) = (store.clone(), i64::try_from(millis(limit)).unwrap_or(i64::MAX));
+        facts.push(Box::new(move || {
+            let index = store.index();
+            let old = index.environments.values().filter(|it| age_ms(it).is_some_and(|age| age > limit_ms)).count();
+            (old > 0).then(|| format!("{old} environments are staler than ready-max-staleness"))
+        }));
+    }
+    facts
+}
+
+fn everything_is_there(store: Store, status: SourceStatus) -> Fact {
+    Box::new(move || {
+        let index = store.index();
+        let waits = |environment: &Environment| environment.snapshot().is_none() && !is_refused(environment);
+        let missing = index.environments.values().filter(|environment| waits(environment)).count();
+        let served = index.environments.values().any(|environment| environment.snapshot().is_some());
+        match missing {
+            0 if served || status.state().loaded_at_unix_ms.is_some() => None,
+            0 => Some("no environment is known yet".to_owned()),
+            missing => Some(format!("{missing} environments have never been synced")),
+        }
+    })
+}
+
+fn is_refused(environment: &Environment) -> bool {
+    environment.sync.load().as_ref().is_some_and(|sync| sync.phase == Phase::Refused)
+}
+
+/// For how long an environment may have been behind, in milliseconds.
+fn age_ms(environment: &Environment) -> Option<i64> {
+    let sync = environment.sync.load();
+    let sync = sync.as_ref()?;
+    if sync.phase == Phase::Streaming || sync.phase == Phase::Refused {
+        return None;
+    }
+    Some(sync.synced_at_ms.map_or(i64::MAX, |at| unix_now_ms() - at))
+}

@@ -1,0 +1,209 @@
+//! Where configuration comes from in this run: made once at start, then
+//! handed to its tasks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, offline};
+use crate::config::{ApiKeys, Config, Mode, Offline, Secret};
+use crate::http::api::unix_now_ms;
+use crate::lifecycle::supervisor::Supervisor;
+use crate::source::file;
+use crate::source::file::Location;
+use crate::source::file::load::Loaded;
+use crate::source::harness::api_keys::ApiKeysSource;
+use crate::source::harness::calls::{AdminAccess, Calls};
+use crate::source::harness::engine::{Engine, SyncSettings};
+use crate::source::harness::intake_task::{self, ORDERS, Order};
+use crate::source::harness::proxy_key::ProxyKeySource;
+use crate::source::harness::roster::Roster;
+use crate::source::harness::{proxy_credential, sdk_credential};
+use crate::source::intake::{Durable, Intake};
+use crate::store::durable::environment::StoredContent;
+use crate::store::source_status::SourceStatus;
+use crate::telemetry::logging::millis;
+use crate::telemetry::upstream::UpstreamCounts;
+
+/// The source, loaded or about to load.
+pub enum Origin {
+    File(Box<FileOrigin>),
+    Harness(Box<HarnessOrigin>),
+}
+
+pub struct FileOrigin {
+    location: Location,
+    loaded: Loaded,
+    intake: Intake,
+    /// `None`: read once.
+    reload: Option<Duration>,
+}
+
+pub struct HarnessOrigin {
+    intake: Intake,
+    orders: mpsc::Receiver<Order>,
+    source: HarnessSource,
+    pub engine: Arc<Engine>,
+}
+
+enum HarnessSource {
+    ApiKeys(ApiKeysSource),
+    ProxyKey(ProxyKeySource),
+}
+
+impl Origin {
+    /// Loads what there is at start.
+    ///
+    /// # Errors
+    /// A directory or archive that cannot be served; options that make no
+    /// client; a mode that does not exist yet.
+    pub fn load(
+        config: &Config,
+        intake: Intake,
+        durable: Option<&Durable>,
+        status: &SourceStatus,
+        counts: &Arc<UpstreamCounts>,
+    ) -> Result<Self, StartError> {
+        match &config.mode {
+            Mode::Offline(source) => load_file(config, source, intake, durable, status),
+            Mode::ApiKeys(mode) => {
+                let credentials = mode.keys.iter().map(sdk_credential).collect();
+                let restored = restored(durable, credentials)?;
+                let (engine, orders) = engine(config, &intake, counts)?;
+                let source = HarnessSource::ApiKeys(ApiKeysSource {
+                    engine: Arc::clone(&engine),
+                    keys: mode.keys.clone(),
+                    admin: admin(mode),
+                    roster: Arc::new(Roster::new(mode.keys.len())),
+                    restored,
+                });
+                Ok(Origin::Harness(Box::new(HarnessOrigin { intake, orders, source, engine })))
+            }
+            Mode::ProxyKey(key) => {
+                let restored = restored(durable, BTreeSet::from([proxy_credential(key)]))?;
+                let (engine, orders) = engine(config, &intake, counts)?;
+                let source = HarnessSource::ProxyKey(ProxyKeySource {
+                    engine: Arc::clone(&engine),
+                    key: key.clone(),
+                    status: status.clone(),
+                    restored,
+                });
+                Ok(Origin::Harness(Box::new(HarnessOrigin { intake, orders, source, engine })))
+            }
+            Mode::Peer(_) | Mode::Replica => Err(StartError::Unavailable(config.mode.name())),
+        }
+    }
+
+    /// The source as logs and health call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Origin::File(origin) => origin.location.name(),
+            Origin::Harness(origin) => match &origin.source {
+                HarnessSource::ApiKeys(source) => format!("Harness, by {} API keys", source.keys.len()),
+                HarnessSource::ProxyKey(_) => "Harness, by a proxy key".to_owned(),
+            },
+        }
+    }
+
+    /// In API-key mode: what becomes of the keys.
+    #[must_use]
+    pub fn roster(&self) -> Option<Arc<Roster>> {
+        match self {
+            Origin::Harness(origin) => match &origin.source {
+                HarnessSource::ApiKeys(source) => Some(Arc::clone(&source.roster)),
+                HarnessSource::ProxyKey(_) => None,
+            },
+            Origin::File(_) => None,
+        }
+    }
+
+    /// Hands the source over to its tasks.
+    pub fn own_tasks(self, background: &mut Supervisor, status: SourceStatus, stop: &CancellationToken) {
+        match self {
+            Origin::File(origin) => {
+                let FileOrigin { location, loaded, intake, reload } = *origin;
+                if let Some(interval) = reload {
+                    let watch = file::task::run(location, intake, loaded, interval, status, stop.clone());
+                    background.own("configuration watch", watch);
+                }
+            }
+            Origin::Harness(origin) => {
+                let HarnessOrigin { intake, orders, source, .. } = *origin;
+                background.own("configuration intake", intake_task::run(intake, orders, stop.clone()));
+                match source {
+                    HarnessSource::ApiKeys(source) => background.own("Harness", source.run(stop.clone())),
+                    HarnessSource::ProxyKey(source) => background.own("Harness", source.run(stop.clone())),
+                }
+            }
+        }
+    }
+}
+
+fn load_file(
+    config: &Config,
+    source: &Offline,
+    mut intake: Intake,
+    durable: Option<&Durable>,
+    status: &SourceStatus,
+) -> Result<Origin, StartError> {
+    let loading = Instant::now();
+    let (location, loaded) = offline::load(config, source, &mut intake, durable)?;
+    if location.archive.is_some() && !loaded.vouched {
+        tracing::warn!(path = %location.name(), "the archive has no manifest, so nothing vouches for it; `ff-relay pack` makes one");
+    }
+    // With nothing configured, an import may still bring any key.
+    intake.writer().set_certain(!loaded.environments.is_empty());
+    status.good(&location.name(), true, unix_now_ms());
+    tracing::info!(
+        duration_ms = millis(loading.elapsed()),
+        "configuration loaded; offline: nothing is sent out, SDK metrics are accepted and dropped"
+    );
+    let reload = source.reload.then_some(source.reload_interval);
+    Ok(Origin::File(Box::new(FileOrigin { location, loaded, intake, reload })))
+}
+
+/// The parts that every way to Harness shares.
+///
+/// # Errors
+/// The options make no HTTP client.
+pub fn engine(
+    config: &Config,
+    intake: &Intake,
+    counts: &Arc<UpstreamCounts>,
+) -> Result<(Arc<Engine>, mpsc::Receiver<Order>), StartError> {
+    let calls = Arc::new(Calls::new(&config.upstream, Arc::clone(counts))?);
+    let (orders, receiver) = mpsc::channel(ORDERS);
+    let engine = Engine::new(calls, SyncSettings::of(&config.upstream), intake.store().clone(), orders);
+    Ok((Arc::new(engine), receiver))
+}
+
+/// Who asks the admin service; `None` without a token for it.
+#[must_use]
+pub fn admin(mode: &ApiKeys) -> Option<AdminAccess> {
+    let token: Secret = mode.admin_service_token.clone()?;
+    Some(AdminAccess {
+        token,
+        account: mode.account_identifier.clone().unwrap_or_default(),
+        organization: mode.org_identifier.clone().unwrap_or_default(),
+    })
+}
+
+/// What an earlier life stored of these credentials.
+fn restored(
+    durable: Option<&Durable>,
+    credentials: BTreeSet<Arc<str>>,
+) -> Result<Vec<StoredContent>, StartError> {
+    let Some(durable) = durable else { return Ok(Vec::new()) };
+    let (stored, damaged) = durable.directory.read_snapshots(&credentials)?;
+    for error in damaged {
+        tracing::error!(%error, "a stored snapshot is damaged and is not served; it is fetched anew");
+    }
+    if !stored.is_empty() {
+        tracing::info!(environments = stored.len(), "serving what data-dir holds until upstream answers");
+    }
+    Ok(stored)
+}

@@ -1,0 +1,261 @@
+//! One environment as its source sees it: what was put together so far, what
+//! has to be fetched, and how it is doing. Shared by the tasks that feed it;
+//! each lock is held for a few instructions and never across an await.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::assembly::{Assembly, Began, ListOutcome};
+use super::message::Message;
+use super::progress::Progress;
+use super::schedule::{Intervals, Schedule, Step, Want};
+use super::token::Scope;
+use crate::snapshot::content::{Content, EnvironmentId, KeyHash};
+use crate::snapshot::item::{Item, ItemKey, ItemKind};
+use crate::store::environment::Environment;
+
+/// One fetch that is about to happen.
+#[derive(Debug)]
+pub struct Task {
+    pub step: Step,
+    pub want: Option<Want>,
+    /// [`Schedule::mark`] of its beginning.
+    pub mark: u64,
+}
+
+/// What came of lists.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub changed: bool,
+    /// False if something in them needs a second look.
+    pub believed: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    assembly: Assembly,
+    schedule: Schedule,
+    progress: Progress,
+    scope: Scope,
+}
+
+/// The environment's feed.
+#[derive(Debug)]
+pub struct Feed {
+    pub id: EnvironmentId,
+    /// Under what its content is stored.
+    pub credential: Arc<str>,
+    state: Mutex<State>,
+    wake: Notify,
+    /// Waits to be swapped in.
+    queued: AtomicBool,
+    withdrawn: AtomicBool,
+    cell: Arc<Environment>,
+}
+
+impl Feed {
+    #[must_use]
+    pub fn new(cell: Arc<Environment>, credential: Arc<str>, assembly: Assembly, intervals: Intervals) -> Self {
+        let id = cell.id.clone();
+        let restored = assembly.content().is_some();
+        let progress = Progress::new(id.clone(), restored);
+        cell.sync.store(Some(Arc::new(progress.state().clone())));
+        Feed {
+            credential,
+            state: Mutex::new(State { assembly, schedule: Schedule::new(intervals), progress, scope: Scope::of(&id) }),
+            wake: Notify::new(),
+            queued: AtomicBool::new(false),
+            withdrawn: AtomicBool::new(false),
+            cell,
+            id,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How upstream's routes name it.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.state().scope.clone()
+    }
+
+    pub fn set_scope(&self, scope: Scope) {
+        self.state().scope = scope;
+    }
+
+    /// The newest content; `None` while it is not known, or after it was
+    /// withdrawn.
+    #[must_use]
+    pub fn content(&self) -> Option<Content> {
+        if self.withdrawn.load(Ordering::Acquire) { None } else { self.state().assembly.content() }
+    }
+
+    /// True the first time; false while it waits to be swapped in anyway.
+    #[must_use]
+    pub fn queue(&self) -> bool {
+        !self.queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// What comes from now on has to be swapped in anew.
+    pub fn unqueue(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+
+    /// From now on nothing of it is served.
+    pub fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Release);
+    }
+
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Acquire)
+    }
+
+    /// What to do now; a fetch counts as begun.
+    #[must_use]
+    pub fn next(&self, now: Instant) -> Task {
+        let mut state = self.state();
+        let step = state.schedule.next(now);
+        let want = state.schedule.begin(&step);
+        Task { step, want, mark: state.schedule.mark() }
+    }
+
+    /// Ends when [`Self::next`] may say something else.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes a message that is about this environment. Returns whether what
+    /// is served has to change at once.
+    pub fn message(&self, message: &Message, began: Began, now: Instant) -> bool {
+        let mut state = self.state();
+        let changed = match message {
+            Message::Changed { key, version, created, .. } => {
+                let stale = state.assembly.held(key).filter(|_| *created).map(|(_, digest)| digest);
+                state.schedule.changed(key.clone(), *version, stale, now);
+                false
+            }
+            Message::Deleted { key, .. } => {
+                state.schedule.deleted(key);
+                state.assembly.delete(key, began, now)
+            }
+            Message::KeyAdded { hash, .. } => {
+                state.assembly.keys.add(*hash, began);
+                true
+            }
+            Message::KeyRemoved { hash, .. } => {
+                state.assembly.keys.remove(hash, began, now);
+                true
+            }
+            _ => {
+                state.schedule.resync(now);
+                false
+            }
+        };
+        drop(state);
+        self.wake.notify_one();
+        changed
+    }
+
+    /// Takes whole lists that were fetched together.
+    pub fn lists(&self, lists: Vec<(ItemKind, Vec<Arc<Item>>)>, began: Began, now: Instant) -> Taken {
+        let mut state = self.state();
+        let mut taken = Taken { changed: false, believed: true };
+        for (kind, items) in lists {
+            let ListOutcome { changed: this, doubtful, look_again } = state.assembly.list(kind, began, items, now);
+            taken.changed |= this;
+            taken.believed &= doubtful.is_empty() && !look_again;
+            doubtful.into_iter().for_each(|key| state.schedule.doubt(key, now));
+            if look_again {
+                tracing::warn!(
+                    environment = %self.id,
+                    kind = %kind,
+                    "upstream's list is empty, or undoes a deletion; it is looked at again before it is believed"
+                );
+                state.schedule.look_again(now);
+            }
+        }
+        drop(state);
+        self.wake.notify_one();
+        taken
+    }
+
+    /// Takes one item that was fetched alone; `None`: upstream does not have
+    /// it (yet). Returns whether something changed.
+    pub fn item(&self, key: &ItemKey, want: &Want, item: Option<Arc<Item>>, began: Began, now: Instant) -> bool {
+        let mut state = self.state();
+        let met = item.as_ref().is_some_and(|item| want.is_met_by(item));
+        state.schedule.item_done(key, want, met, now);
+        // What is older than the message is taken only if nothing is held.
+        let taken = item.filter(|_| met || state.assembly.held(key).is_none());
+        taken.is_some_and(|item| state.assembly.item(item, began))
+    }
+
+    /// The fetch of both lists is over, and worked.
+    pub fn lists_done(&self, mark: u64, now: Instant, now_ms: i64) {
+        let mut state = self.state();
+        let State { assembly, schedule, .. } = &mut *state;
+        schedule.lists_done(mark, now, |key| assembly.held(key).map(|(version, _)| version));
+        self.progress(&mut state, |progress| progress.fetched(now_ms));
+    }
+
+    /// Somebody else fetched everything of it.
+    pub fn fetched_elsewhere(&self, now: Instant, now_ms: i64) {
+        let mut state = self.state();
+        state.schedule.fetched_elsewhere(now);
+        self.progress(&mut state, |progress| progress.fetched(now_ms));
+    }
+
+    /// A fetch failed. Returns how long everything waits now.
+    pub fn failed(&self, lists: bool, error: &str, asked: Option<std::time::Duration>, now_ms: i64) -> std::time::Duration {
+        let mut state = self.state();
+        let wait = state.schedule.failed(lists, rand::random(), asked, Instant::now());
+        self.progress(&mut state, |progress| progress.failed(error, now_ms));
+        wait
+    }
+
+    /// A fetch is wanted, at once or later.
+    pub fn resync(&self, at: Instant) {
+        self.state().schedule.resync(at);
+        self.wake.notify_one();
+    }
+
+    /// The stream that speaks of it is up or down.
+    pub fn stream(&self, up: bool, reason: Option<&str>, now: Instant, now_ms: i64) {
+        let mut state = self.state();
+        state.schedule.stream(up, now);
+        self.progress(&mut state, |progress| progress.stream(up, reason, now_ms));
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// What the credential is worth changed, or is being tried.
+    pub fn credential(&self, refused: Option<&str>, now_ms: i64) {
+        let mut state = self.state();
+        self.progress(&mut state, |progress| progress.credential(refused, now_ms));
+    }
+
+    /// Something went wrong outside a fetch of lists.
+    pub fn trouble(&self, error: &str, now_ms: i64) {
+        let mut state = self.state();
+        self.progress(&mut state, |progress| progress.failed(error, now_ms));
+    }
+
+    /// Takes a whole list of key hashes.
+    pub fn keys(&self, hashes: &[KeyHash], began: Began, now: Instant) -> Taken {
+        let mut state = self.state();
+        let before = state.assembly.keys.hashes();
+        let look_again = state.assembly.keys.list(hashes, began, now);
+        Taken { changed: state.assembly.keys.hashes() != before, believed: !look_again }
+    }
+
+    fn progress(&self, state: &mut State, change: impl FnOnce(&mut Progress)) {
+        change(&mut state.progress);
+        self.cell.sync.store(Some(Arc::new(state.progress.state().clone())));
+    }
+}

@@ -1,0 +1,99 @@
+//! The key lists of the admin service: read when an environment is new, at an
+//! interval, and when an SDK brings a key that is not known. All readings go
+//! by one limit (`http-api.md`, "Authentication").
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+
+use super::assembly::SECOND_LOOK;
+use super::call_error::CallError;
+use super::calls::AdminAccess;
+use super::engine::{Engine, Route};
+use super::roster::Roster;
+use crate::snapshot::content::KeyHash;
+
+/// One reading of all lists per this time and [`ENVIRONMENTS`].
+const LEAST_INTERVAL: Duration = Duration::from_secs(5);
+const ENVIRONMENTS: usize = 50;
+
+/// Lists read at the same time.
+const AT_ONCE: usize = 16;
+
+/// Pages per list: more is no list of keys.
+const MAX_PAGES: usize = 1_000;
+
+/// Reads all pages of an environment's key hashes.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn read(engine: &Engine, admin: &AdminAccess, route: &Route) -> Result<Vec<KeyHash>, CallError> {
+    let scope = route.feed.scope();
+    let mut hashes = Vec::new();
+    for page in 0..MAX_PAGES {
+        let read = engine.calls.key_page(admin, &scope, page).await?;
+        hashes.extend(read.hashes);
+        if read.rows == 0 || read.page_count.is_some_and(|count| page + 1 >= count) {
+            return Ok(hashes);
+        }
+    }
+    Err(CallError::Unusable("the key list has no end".to_owned()))
+}
+
+/// Reads one environment's list and takes it. Returns whether it could be
+/// read, and whether all of it is believed.
+pub async fn refresh(engine: &Engine, admin: &AdminAccess, route: &Route, roster: &Roster) -> Result<bool, CallError> {
+    let began = engine.begin();
+    let read = read(engine, admin, route).await;
+    roster.keys_read(&route.feed.id, read.as_ref().err().map(ToString::to_string));
+    let taken = route.feed.keys(&read?, began, Instant::now());
+    if taken.changed {
+        engine.apply(&route.feed).await;
+    }
+    Ok(taken.believed)
+}
+
+/// How far apart readings of all lists are at least.
+#[must_use]
+pub fn least_interval(environments: usize) -> Duration {
+    LEAST_INTERVAL * u32::try_from(environments.div_ceil(ENVIRONMENTS).max(1)).unwrap_or(u32::MAX)
+}
+
+/// Reads all lists from time to time and on request, for as long as it is
+/// polled.
+pub async fn run(engine: Arc<Engine>, admin: AdminAccess, roster: Arc<Roster>) {
+    let certainty = engine.store.certainty();
+    let mut last = Instant::now();
+    let mut look_again: Option<Instant> = None;
+    loop {
+        let least = least_interval(roster.len());
+        let regular = last + engine.settings.key_refresh_interval.max(least);
+        let next = look_again.map_or(regular, |at| at.min(regular));
+        tokio::select! {
+            () = certainty.asked() => {}
+            () = tokio::time::sleep_until(next.into()) => {}
+        }
+        // The first question may be asked at once.
+        if roster.has_asked() {
+            tokio::time::sleep_until((last + least).into()).await;
+        }
+        roster.note_asked();
+        last = Instant::now();
+        let number = certainty.begin_reading();
+        let (complete, believed) = read_all(&engine, &admin, &roster).await;
+        look_again = (!believed).then(|| Instant::now() + SECOND_LOOK);
+        certainty.set(roster.is_certain());
+        certainty.end_reading(number, complete);
+    }
+}
+
+async fn read_all(engine: &Engine, admin: &AdminAccess, roster: &Roster) -> (bool, bool) {
+    let routes: Vec<Route> = engine.environments().iter().filter_map(|id| engine.route(id)).collect();
+    let readings = routes.into_iter().map(|route| async move { refresh(engine, admin, &route, roster).await });
+    let results: Vec<Result<bool, CallError>> =
+        futures_util::stream::iter(readings).buffer_unordered(AT_ONCE).collect().await;
+    let complete = results.iter().all(Result::is_ok) && roster.all_decided();
+    let believed = results.iter().all(|result| !matches!(result, Ok(false)));
+    (complete, believed)
+}

@@ -1,0 +1,117 @@
+//! How the synchronisation of one environment is doing, as operators see it:
+//! one phase, and a log that tells its story without repeating.
+
+use crate::snapshot::content::EnvironmentId;
+use crate::store::sync_state::{Phase, StreamState, SyncState};
+
+/// The facts from which the phase follows.
+#[derive(Debug)]
+pub struct Progress {
+    environment: EnvironmentId,
+    state: SyncState,
+    has_content: bool,
+    refused: bool,
+    stream_up: bool,
+    /// Everything was fetched since the stream came up, or went down.
+    fetched: bool,
+    failing: bool,
+    /// When what is served may have begun to be behind.
+    trouble_since_ms: Option<i64>,
+}
+
+impl Progress {
+    /// `restored`: an earlier life's content is served.
+    #[must_use]
+    pub fn new(environment: EnvironmentId, restored: bool) -> Self {
+        let state = SyncState { phase: if restored { Phase::Stale } else { Phase::Authenticating }, ..SyncState::default() };
+        Progress {
+            environment,
+            state,
+            has_content: restored,
+            refused: false,
+            stream_up: false,
+            fetched: false,
+            failing: restored,
+            trouble_since_ms: None,
+        }
+    }
+
+    #[must_use]
+    pub fn state(&self) -> &SyncState {
+        &self.state
+    }
+
+    /// Everything was fetched.
+    pub fn fetched(&mut self, now_ms: i64) {
+        (self.has_content, self.fetched, self.failing) = (true, true, false);
+        self.state.synced_at_ms = Some(now_ms);
+        self.state.error = None;
+        self.settle(now_ms);
+    }
+
+    /// A fetch failed.
+    pub fn failed(&mut self, error: &str, now_ms: i64) {
+        self.failing = true;
+        let news = self.state.error.as_deref() != Some(error);
+        self.state.error = Some(error.to_owned());
+        if news && self.trouble_since_ms.is_none() {
+            tracing::warn!(environment = %self.environment, error, "fetching from upstream failed; what is known is served");
+        }
+        self.settle(now_ms);
+    }
+
+    /// The stream is up or down.
+    pub fn stream(&mut self, up: bool, reason: Option<&str>, now_ms: i64) {
+        let state = if up { StreamState::Connected } else { StreamState::Disconnected };
+        if self.state.stream != state {
+            self.state.stream_since_ms = now_ms;
+            if !up && self.state.stream == StreamState::Connected {
+                tracing::warn!(
+                    environment = %self.environment,
+                    reason = reason.unwrap_or("it ended"),
+                    "the upstream stream is lost; polling until it is back"
+                );
+            }
+        }
+        (self.state.stream, self.stream_up, self.fetched) = (state, up, false);
+        self.settle(now_ms);
+    }
+
+    /// The credential was refused, with the reason, or is good (again).
+    pub fn credential(&mut self, refused: Option<&str>, now_ms: i64) {
+        self.refused = refused.is_some();
+        if let Some(reason) = refused {
+            self.state.error = Some(reason.to_owned());
+        }
+        self.settle(now_ms);
+    }
+
+    fn settle(&mut self, now_ms: i64) {
+        let phase = match self {
+            Progress { refused: true, .. } => Phase::Refused,
+            Progress { failing: true, has_content: true, .. } => Phase::Stale,
+            Progress { has_content: false, failing, .. } => {
+                if *failing || self.state.phase == Phase::Loading { Phase::Loading } else { Phase::Authenticating }
+            }
+            Progress { stream_up: true, fetched: true, .. } => Phase::Streaming,
+            Progress { stream_up: true, .. } => Phase::Loading,
+            _ => Phase::Polling,
+        };
+        let before = std::mem::replace(&mut self.state.phase, phase);
+        if before == phase {
+            return;
+        }
+        self.state.phase_since_ms = now_ms;
+        let good = matches!(phase, Phase::Streaming | Phase::Polling);
+        match (good, self.trouble_since_ms) {
+            (true, Some(since)) => {
+                self.trouble_since_ms = None;
+                let after_s = (now_ms - since) / 1000;
+                tracing::info!(environment = %self.environment, phase = %phase, after_s, "environment recovered");
+            }
+            (true, None) => tracing::info!(environment = %self.environment, phase = %phase, "environment is in step with upstream"),
+            (false, None) if matches!(phase, Phase::Stale | Phase::Refused) => self.trouble_since_ms = Some(now_ms),
+            _ => {}
+        }
+    }
+}

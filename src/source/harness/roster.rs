@@ -1,0 +1,120 @@
+//! What became of each configured key: which are good, which were refused,
+//! and whether the key lists of all good ones are known.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::snapshot::content::EnvironmentId;
+
+/// One configured key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeyState {
+    /// Not tried yet, or upstream cannot be asked.
+    #[default]
+    Undecided,
+    /// The same, but what an earlier life got with it is served.
+    Restored,
+    Accepted(EnvironmentId),
+    Refused(String),
+}
+
+/// All configured keys.
+#[derive(Debug)]
+pub struct Roster {
+    keys: Mutex<Vec<KeyState>>,
+    /// Environments whose list was read when it was last asked for; with the
+    /// error if not.
+    lists: Mutex<BTreeMap<EnvironmentId, Option<String>>>,
+    asked: AtomicBool,
+}
+
+impl Roster {
+    /// Of so many keys.
+    #[must_use]
+    pub fn new(keys: usize) -> Self {
+        Roster { keys: Mutex::new(vec![KeyState::default(); keys]), lists: Mutex::default(), asked: AtomicBool::new(false) }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Vec<KeyState>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lists(&self) -> MutexGuard<'_, BTreeMap<EnvironmentId, Option<String>>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys().len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Notes what became of a key. Returns true if that is news.
+    pub fn set(&self, index: usize, state: KeyState) -> bool {
+        let mut keys = self.keys();
+        keys.get_mut(index).is_some_and(|known| std::mem::replace(known, state.clone()) != state)
+    }
+
+    /// Notes how reading a key list went. Logs when that changes.
+    pub fn keys_read(&self, environment: &EnvironmentId, error: Option<String>) {
+        let before = self.lists().insert(environment.clone(), error.clone());
+        match (before.flatten(), error) {
+            (None, Some(error)) => {
+                tracing::warn!(environment = %environment, error, "the list of SDK keys cannot be read; unknown keys wait");
+            }
+            (Some(_), None) => tracing::info!(environment = %environment, "the list of SDK keys can be read again"),
+            _ => {}
+        }
+    }
+
+    /// Accepted, refused, undecided.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let keys = self.keys();
+        let accepted = keys.iter().filter(|key| matches!(key, KeyState::Accepted(_))).count();
+        let refused = keys.iter().filter(|key| matches!(key, KeyState::Refused(_))).count();
+        (accepted, refused, keys.len() - accepted - refused)
+    }
+
+    /// Keys whose environment is not known yet, not even from earlier.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.keys().iter().filter(|key| **key == KeyState::Undecided).count()
+    }
+
+    /// True once every key was accepted or refused.
+    #[must_use]
+    pub fn all_decided(&self) -> bool {
+        self.counts().2 == 0
+    }
+
+    /// True once the list of every good key was read, and none has failed
+    /// since.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        let lists = self.lists();
+        let read = |id: &EnvironmentId| lists.get(id).is_some_and(Option::is_none);
+        let keys = self.keys();
+        // Where upstream refuses every key, it may be upstream that is wrong.
+        keys.iter().any(|key| matches!(key, KeyState::Accepted(_)))
+            && keys.iter().all(|key| match key {
+                KeyState::Undecided | KeyState::Restored => false,
+                KeyState::Accepted(id) => read(id),
+                KeyState::Refused(_) => true,
+            })
+    }
+
+    /// True if all lists were read before, on request or at an interval.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_asked(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+}
