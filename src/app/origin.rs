@@ -204,10 +204,7 @@ pub fn admin(mode: &ApiKeys) -> Option<AdminAccess> {
 }
 
 /// What an earlier life stored of these credentials.
-fn restored(
-    durable: Option<&Durable>,
-    credentials: BTreeSet<Arc<str>>,
-) -> Result<Vec<StoredContent>, StartError> {
+fn restored(durable: Option<&Durable>, credentials: BTreeSet<Arc<str>>) -> Result<Vec<StoredContent>, StartError> {
     let Some(durable) = durable else { return Ok(Vec::new()) };
     let (stored, damaged) = durable.directory.read_snapshots(&credentials)?;
     for error in damaged {

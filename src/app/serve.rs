@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::announce::{Addresses, announce};
 use super::facts::facts;
+use super::generate::{GenerateError, generate};
 use super::origin::Origin;
 use super::{StartError, limits, secret};
 use crate::config::{Config, HttpConfig};
@@ -246,15 +247,24 @@ fn says_failed(what: &str) -> bool {
     true
 }
 
-fn store_settings(config: &Config) -> StoreSettings {
-    StoreSettings {
-        compile: CompileOptions {
-            and_rules: config.and_rules,
-            regex_bytes_per_expression: REGEX_BYTES_PER_EXPRESSION,
-            regex_bytes_per_environment: REGEX_BYTES_PER_ENVIRONMENT,
-        },
-        max_targets: config.http.max_targets,
+/// Writes `config-dir` from the online source, instead of serving.
+///
+/// # Errors
+/// See [`GenerateError`].
+pub async fn generate_offline_config(config: &Config) -> Result<(), GenerateError> {
+    generate(config, compile_options(config)).await
+}
+
+fn compile_options(config: &Config) -> CompileOptions {
+    CompileOptions {
+        and_rules: config.and_rules,
+        regex_bytes_per_expression: REGEX_BYTES_PER_EXPRESSION,
+        regex_bytes_per_environment: REGEX_BYTES_PER_ENVIRONMENT,
     }
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings { compile: compile_options(config), max_targets: config.http.max_targets }
 }
 
 fn stream_settings(http: &HttpConfig) -> StreamSettings {

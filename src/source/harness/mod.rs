@@ -23,6 +23,7 @@ pub mod intake_task;
 mod key_list;
 mod key_lists;
 mod message;
+pub mod one_shot;
 mod progress;
 mod proxy_config;
 pub mod proxy_key;

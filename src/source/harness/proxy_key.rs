@@ -113,7 +113,10 @@ impl ProxyKeySource {
             next_fetch: Instant::now() + if settings.stream_enabled { LOOK_AFTER } else { Duration::ZERO },
             last_fetch: None,
             up_since: None,
-            backoff: Backoff::new(Duration::from_secs(1), settings.poll_interval.clamp(Duration::from_secs(1), Duration::from_secs(60))),
+            backoff: Backoff::new(
+                Duration::from_secs(1),
+                settings.poll_interval.clamp(Duration::from_secs(1), Duration::from_secs(60)),
+            ),
             engine: self.engine,
         };
         main.engine.store.certainty().set_asks(true);
@@ -189,7 +192,10 @@ impl Main {
         match standing {
             Standing::Refused { reason } => {
                 if self.status.bad(&format!("upstream refuses the proxy key: {reason}"), now_ms()) {
-                    tracing::error!(reason, "upstream refuses the proxy key; what is known is served, it is tried again from time to time");
+                    tracing::error!(
+                        reason,
+                        "upstream refuses the proxy key; what is known is served, it is tried again from time to time"
+                    );
                 }
                 self.fed.values().for_each(|fed| fed.feed.credential(Some(reason), now_ms()));
                 self.engine.store.certainty().set(false);
@@ -360,8 +366,11 @@ impl Main {
         let complete = match result {
             Ok(found) => {
                 self.backoff.succeeded();
-                let interval =
-                    if self.stream_up { spread(self.engine.settings.resync_interval) } else { self.engine.settings.poll_interval };
+                let interval = if self.stream_up {
+                    spread(self.engine.settings.resync_interval)
+                } else {
+                    self.engine.settings.poll_interval
+                };
                 self.next_fetch = now + interval;
                 self.judge_absent(&found, began, now).await;
                 self.status.good("Harness, by a proxy key", true, now_ms());
