@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["snapshot", "evaluate", "model", "telemetry", "config"]),
     ("usage", &["store", "snapshot", "model", "telemetry", "config"]),
     ("lifecycle", &[]),
-    ("source", &["store", "snapshot", "evaluate", "telemetry", "config"]),
+    ("source", &["usage", "store", "snapshot", "evaluate", "model", "telemetry", "config"]),
     ("http", &["usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
     ("grpc", &["store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
     ("app", &["http", "grpc", "source", "usage", "store", "snapshot", "evaluate", "lifecycle", "telemetry", "config"]),

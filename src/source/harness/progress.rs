@@ -6,6 +6,7 @@ use crate::store::sync_state::{Phase, StreamState, SyncState};
 
 /// The facts from which the phase follows.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; the phase is what follows from them")]
 pub struct Progress {
     environment: EnvironmentId,
     state: SyncState,

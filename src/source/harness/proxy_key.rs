@@ -65,9 +65,8 @@ struct Main {
     /// Missing from a complete configuration, and since when.
     absent: HashMap<EnvironmentId, Instant>,
     stream_up: bool,
-    /// Everything is being fetched; the number of the reading, if somebody
-    /// waits for it.
-    fetching: Option<Option<u64>>,
+    /// Everything is being fetched: the number of the reading.
+    fetching: Option<u64>,
     /// Something happened meanwhile that asks for one more.
     fetch_again: bool,
     next_fetch: Instant,
@@ -177,7 +176,7 @@ impl Main {
 
     fn fetch(&mut self) {
         let number = self.engine.store.certainty().begin_reading();
-        self.fetching = Some(Some(number));
+        self.fetching = Some(number);
         self.last_fetch = Some(Instant::now());
         let (engine, session, heard) = (Arc::clone(&self.engine), Arc::clone(&self.session), self.heard.clone());
         self.tasks.spawn(fetch_all(engine, session, heard));
@@ -361,7 +360,7 @@ impl Main {
 
     async fn all(&mut self, began: Began, result: Result<BTreeSet<EnvironmentId>, super::call_error::CallError>) {
         let now = Instant::now();
-        let number = self.fetching.take().flatten();
+        let number = self.fetching.take();
         let certainty_of = self.engine.store.clone();
         let complete = match result {
             Ok(found) => {
