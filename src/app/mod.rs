@@ -3,13 +3,15 @@
 
 mod announce;
 mod facts;
+mod generate;
 mod limits;
 mod offline;
 mod origin;
 mod secret;
 mod serve;
 
-pub use serve::{Outcome, Relay};
+pub use generate::GenerateError;
+pub use serve::{Outcome, Relay, generate_offline_config};
 
 use crate::http::tls::TlsError;
 use crate::snapshot::report::Problems;

@@ -17,6 +17,7 @@ use crate::source::file::Location;
 use crate::source::file::load::Loaded;
 use crate::source::harness::api_keys::ApiKeysSource;
 use crate::source::harness::calls::{AdminAccess, Calls};
+use crate::source::harness::carrier::HarnessCarrier;
 use crate::source::harness::engine::{Engine, SyncSettings};
 use crate::source::harness::intake_task::{self, ORDERS, Order};
 use crate::source::harness::proxy_key::ProxyKeySource;
@@ -27,6 +28,7 @@ use crate::store::durable::environment::StoredContent;
 use crate::store::source_status::SourceStatus;
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
+use crate::usage::Carrier;
 
 /// The source, loaded or about to load.
 pub enum Origin {
@@ -46,7 +48,7 @@ pub struct HarnessOrigin {
     intake: Intake,
     orders: mpsc::Receiver<Order>,
     source: HarnessSource,
-    pub engine: Arc<Engine>,
+    engine: Arc<Engine>,
 }
 
 enum HarnessSource {
@@ -117,6 +119,15 @@ impl Origin {
                 HarnessSource::ApiKeys(source) => Some(Arc::clone(&source.roster)),
                 HarnessSource::ProxyKey(_) => None,
             },
+            Origin::File(_) => None,
+        }
+    }
+
+    /// The way of SDK usage upstream, where there is one.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Arc<dyn Carrier>> {
+        match self {
+            Origin::Harness(origin) => Some(Arc::new(HarnessCarrier { engine: Arc::clone(&origin.engine) })),
             Origin::File(_) => None,
         }
     }
@@ -193,10 +204,7 @@ pub fn admin(mode: &ApiKeys) -> Option<AdminAccess> {
 }
 
 /// What an earlier life stored of these credentials.
-fn restored(
-    durable: Option<&Durable>,
-    credentials: BTreeSet<Arc<str>>,
-) -> Result<Vec<StoredContent>, StartError> {
+fn restored(durable: Option<&Durable>, credentials: BTreeSet<Arc<str>>) -> Result<Vec<StoredContent>, StartError> {
     let Some(durable) = durable else { return Ok(Vec::new()) };
     let (stored, damaged) = durable.directory.read_snapshots(&credentials)?;
     for error in damaged {

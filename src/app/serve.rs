@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::announce::{Addresses, announce};
 use super::facts::facts;
+use super::generate::{GenerateError, generate};
 use super::origin::Origin;
 use super::{StartError, limits, secret};
 use crate::config::{Config, HttpConfig};
@@ -35,6 +36,7 @@ use crate::store::source_status::SourceStatus;
 use crate::store::{Store, StoreSettings};
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
+use crate::usage::{Usage, UsageSettings};
 
 /// All expressions of one environment together.
 const REGEX_BYTES_PER_ENVIRONMENT: usize = 512 * 1024 * 1024;
@@ -50,6 +52,7 @@ pub struct Relay {
     stop_listening: CancellationToken,
     background: Supervisor,
     stop_background: CancellationToken,
+    usage: Arc<Usage>,
     grace: Duration,
 }
 
@@ -81,6 +84,15 @@ impl Relay {
         let status = SourceStatus::default();
         let upstream = Arc::new(UpstreamCounts::default());
         let origin = Origin::load(config, intake, durable.as_ref(), &status, &upstream)?;
+        let (usage, usage_task) = match origin.carrier() {
+            Some(carrier) => {
+                let settings = UsageSettings::new(&config.usage, config.upstream.forward_targets);
+                let directory = durable.as_ref().map(|durable| Arc::clone(&durable.directory));
+                let (usage, task) = Usage::active(settings, directory);
+                (usage, Some((task, carrier)))
+            }
+            None => (Usage::dropped(), None),
+        };
 
         let readiness = Arc::new(Readiness::new(facts(config, &store, &origin, &status)));
         let streams = StreamRegistry::new(stream_settings(&config.http));
@@ -100,6 +112,7 @@ impl Relay {
             upstream: Arc::clone(&upstream),
             pending: durable.as_ref().map(|durable| Arc::clone(&durable.pending)),
             counts: ApiCounts::default(),
+            usage: Arc::clone(&usage),
             metrics_readers: tokio::sync::Semaphore::new(crate::http::metrics::MAX_READERS),
         });
 
@@ -140,6 +153,9 @@ impl Relay {
         let addresses = Addresses { sdk, prometheus, grpc };
         announce(config, &store, &origin.name(), &addresses, max_connections);
         origin.own_tasks(&mut background, status, &stop_background);
+        if let Some((task, carrier)) = usage_task {
+            background.own("SDK usage", task.run(carrier, stop_background.clone()));
+        }
         let grace = config.shutdown_grace;
         Ok(Relay {
             addresses,
@@ -150,6 +166,7 @@ impl Relay {
             stop_listening,
             background,
             stop_background,
+            usage,
             grace,
         })
     }
@@ -202,7 +219,15 @@ impl Relay {
             self.listening.finish().await;
             self.connections.wait().await;
         };
-        let in_time = tokio::time::timeout(self.grace, connections).await.is_ok();
+        let mut connections = std::pin::pin!(connections);
+        // What SDKs reported goes upstream once they have ended, and in any
+        // case while there is time.
+        let ended = tokio::time::timeout(self.grace.mul_f64(0.75), &mut connections).await.is_ok();
+        let rest = self.grace.saturating_sub(started.elapsed());
+        let (in_time, _) = tokio::join!(
+            async { ended || tokio::time::timeout(rest, connections).await.is_ok() },
+            self.usage.flush(rest)
+        );
         // What is accepted is written in any case.
         self.stop_background.cancel();
         let written =
@@ -222,15 +247,24 @@ fn says_failed(what: &str) -> bool {
     true
 }
 
-fn store_settings(config: &Config) -> StoreSettings {
-    StoreSettings {
-        compile: CompileOptions {
-            and_rules: config.and_rules,
-            regex_bytes_per_expression: REGEX_BYTES_PER_EXPRESSION,
-            regex_bytes_per_environment: REGEX_BYTES_PER_ENVIRONMENT,
-        },
-        max_targets: config.http.max_targets,
+/// Writes `config-dir` from the online source, instead of serving.
+///
+/// # Errors
+/// See [`GenerateError`].
+pub async fn generate_offline_config(config: &Config) -> Result<(), GenerateError> {
+    generate(config, compile_options(config)).await
+}
+
+fn compile_options(config: &Config) -> CompileOptions {
+    CompileOptions {
+        and_rules: config.and_rules,
+        regex_bytes_per_expression: REGEX_BYTES_PER_EXPRESSION,
+        regex_bytes_per_environment: REGEX_BYTES_PER_ENVIRONMENT,
     }
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings { compile: compile_options(config), max_targets: config.http.max_targets }
 }
 
 fn stream_settings(http: &HttpConfig) -> StreamSettings {

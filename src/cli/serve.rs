@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{Outcome, Relay, StartError};
+use crate::app::{self, GenerateError, Outcome, Relay, StartError};
 use crate::config::{self, Config, Mode, Request};
 use crate::source::file::Location;
 use crate::telemetry::logging;
@@ -42,6 +42,18 @@ fn serve(config: &Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if config.generate_offline_config {
+        return match runtime.block_on(app::generate_offline_config(config)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error}");
+                match error {
+                    GenerateError::Start(error) => ExitCode::from(error.exit_code()),
+                    _ => ExitCode::FAILURE,
+                }
+            }
+        };
+    }
     let ended = runtime.block_on(async {
         let relay = Relay::start(config).await?;
         Ok::<Outcome, StartError>(relay.run(signalled()).await)

@@ -14,6 +14,7 @@ use crate::store::durable::persister::Pending;
 use crate::store::source_status::SourceStatus;
 use crate::telemetry::requests::{FixedHistogram, RequestCounts, RouteLabel};
 use crate::telemetry::upstream::UpstreamCounts;
+use crate::usage::Usage;
 
 /// Rules of the SDK port.
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub struct Api {
     /// `None` without `data-dir`.
     pub pending: Option<Arc<Pending>>,
     pub counts: ApiCounts,
+    pub usage: Arc<Usage>,
     /// Threads that read large metrics bodies.
     pub metrics_readers: tokio::sync::Semaphore,
 }
@@ -52,7 +54,6 @@ pub struct ApiCounts {
     pub durations: [FixedHistogram<12>; RouteLabel::ALL.len()],
     pub body_bytes: FixedHistogram<8>,
     pub unevaluable_flags: AtomicU64,
-    pub metrics_dropped: AtomicU64,
     pub connections: AtomicU64,
 }
 
@@ -65,7 +66,6 @@ impl Default for ApiCounts {
             durations: std::array::from_fn(|_| FixedHistogram::new(seconds)),
             body_bytes: FixedHistogram::new(bytes),
             unevaluable_flags: AtomicU64::new(0),
-            metrics_dropped: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         }
     }

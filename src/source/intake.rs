@@ -66,8 +66,7 @@ impl Intake {
         for id in &removed {
             tracing::warn!(environment = %id, "environment removed: its source no longer has it; its streams are closed");
         }
-        let unknown: Vec<EnvironmentId> =
-            offered.keys().filter(|id| !self.is_served(id)).cloned().collect();
+        let unknown: Vec<EnvironmentId> = offered.keys().filter(|id| !self.is_served(id)).cloned().collect();
         unknown.iter().for_each(|id| self.recall(id));
         let gone = removed.clone();
         let prepared = self.writer.prepare(offered, removed, now_unix_s)?;

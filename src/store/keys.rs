@@ -146,11 +146,7 @@ impl KeyCertainty {
     /// A mark from which [`Seen::changed`] counts.
     #[must_use]
     pub fn mark(&self) -> Seen {
-        Seen {
-            certain: self.certain.subscribe(),
-            changes: self.changes.subscribe(),
-            rounds: self.rounds.subscribe(),
-        }
+        Seen { certain: self.certain.subscribe(), changes: self.changes.subscribe(), rounds: self.rounds.subscribe() }
     }
 }
 

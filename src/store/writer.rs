@@ -176,7 +176,8 @@ impl StoreWriter {
             }));
             self.pasts.remove(&id);
         }
-        let same_keys = gone.is_empty() && publish.iter().all(|(environment, snapshot)| has_same_keys(environment, snapshot));
+        let same_keys =
+            gone.is_empty() && publish.iter().all(|(environment, snapshot)| has_same_keys(environment, snapshot));
         if same_keys {
             publish.into_iter().for_each(|(environment, snapshot)| environment.publish(snapshot));
             return applied;

@@ -7,6 +7,3 @@ pub(super) const PEERS: Status = Status::NotYet("following another relay");
 
 /// Anything with Redis.
 pub(super) const REDIS: Status = Status::NotYet("sharing configuration through Redis");
-
-/// Writing an offline directory from an online source.
-pub(super) const GENERATE: Status = Status::NotYet("writing an offline directory from an online source");

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::super::kind::Kind;
 use super::super::option_spec::{Fallback, Group, OptionSpec, Status, Variable};
-use super::feature;
 
 const POLLING: Kind = Kind::Duration { min: Duration::from_millis(100) };
 const SELF_PING: Kind = Kind::OptionalDuration { min: Duration::ZERO };
@@ -69,8 +68,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Kind::Bool,
         Fallback::Text("false"),
         "Write config-dir from the configured online source, and exit.",
-    )
-    .status(feature::GENERATE),
+    ),
     OptionSpec::new(
         Group::Action,
         "check",

@@ -146,7 +146,9 @@ pub fn apply(
         (id.clone(), Offered { content: content.clone(), served: loaded.served.get(id).cloned() })
     };
     let offered = loaded.environments.iter().map(offer).collect();
-    intake.swap_in(offered, removed, &|_| Arc::from(CREDENTIAL), now_unix_s).map_err(|error| place(location, loaded, &error))
+    intake
+        .swap_in(offered, removed, &|_| Arc::from(CREDENTIAL), now_unix_s)
+        .map_err(|error| place(location, loaded, &error))
 }
 
 /// The file, line and column of content that cannot be served.

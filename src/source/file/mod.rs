@@ -5,6 +5,7 @@ pub mod load;
 pub mod scan;
 pub mod task;
 pub mod watch;
+pub mod write;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! Harness's answers, read. What is cut short, no JSON or of a wrong shape is
 //! an error, and never content.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -38,7 +39,7 @@ pub fn token(body: &[u8]) -> Result<String, CallError> {
 /// A list of flags or segments; `null` means none.
 pub fn items(kind: ItemKind, body: &[u8]) -> Result<Vec<Arc<Item>>, CallError> {
     let elements = Parser::new(text(body)?).list().map_err(unusable)?;
-    elements.iter().map(|(_, _, json)| read_item(kind, json)).collect::<Result<_, _>>().and_then(unique)
+    elements.iter().map(|(_, _, json)| read_item(kind, json)).collect::<Result<_, _>>().map(unique)
 }
 
 /// One flag or segment, which must be the one that was asked for.
@@ -65,12 +66,9 @@ fn read_item(kind: ItemKind, json: &Json<'_>) -> Result<Arc<Item>, CallError> {
 }
 
 /// Of two items with one identifier the last counts, as in Go's maps.
-fn unique(items: Vec<Arc<Item>>) -> Result<Vec<Arc<Item>>, CallError> {
-    let mut seen = std::collections::BTreeMap::new();
-    for item in items {
-        seen.insert(item.key.clone(), item);
-    }
-    Ok(seen.into_values().collect())
+fn unique(items: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
+    let by_key: BTreeMap<_, _> = items.into_iter().map(|item| (item.key.clone(), item)).collect();
+    by_key.into_values().collect()
 }
 
 /// One page of key hashes.
@@ -164,9 +162,8 @@ fn config_environment(json: &Json<'_>) -> Result<ConfigEnvironment, CallError> {
         Some(Json::Array(rows)) => Ok(rows.as_slice()),
         Some(_) => Err(unusable(format!("{name} of environment {id} is no list"))),
     };
-    let items = |kind, name: &str| {
-        list(name)?.iter().map(|row| read_item(kind, row)).collect::<Result<_, _>>().and_then(unique)
-    };
+    let items =
+        |kind, name: &str| list(name)?.iter().map(|row| read_item(kind, row)).collect::<Result<_, _>>().map(unique);
     let hash = |row: &Json<'_>| row.as_str().and_then(Digest::from_hex);
     let hashes = list("apiKeys")?.iter().map(|row| hash(row).ok_or_else(|| unusable("an API key is no SHA-256")));
     Ok(ConfigEnvironment {

@@ -99,7 +99,12 @@ async fn sum_up(roster: &Roster) {
 impl Driver {
     fn label(&self) -> String {
         let hash = Digest::of(self.session.key.expose().as_bytes()).to_string();
-        format!("{} of {} (its SHA-256 begins with {})", self.index + 1, self.roster.len(), hash.get(..6).unwrap_or_default())
+        format!(
+            "{} of {} (its SHA-256 begins with {})",
+            self.index + 1,
+            self.roster.len(),
+            hash.get(..6).unwrap_or_default()
+        )
     }
 
     async fn restore(&self, stored: StoredContent) {
@@ -111,7 +116,11 @@ impl Driver {
         }
     }
 
-    async fn make_feed(&self, id: &crate::snapshot::content::EnvironmentId, content: Option<&Content>) -> Option<Arc<Feed>> {
+    async fn make_feed(
+        &self,
+        id: &crate::snapshot::content::EnvironmentId,
+        content: Option<&Content>,
+    ) -> Option<Arc<Feed>> {
         // Always good for its environment, whatever the lists say.
         let configured = vec![Digest::of(self.session.key.expose().as_bytes())];
         let assembly = match content {
@@ -148,7 +157,11 @@ impl Driver {
                 }
                 Standing::Failed { reason } => match feed {
                     Some(feed) => feed.trouble(&reason, now_ms()),
-                    None => tracing::warn!(key = self.label(), reason, "upstream cannot be asked about an API key; trying on"),
+                    None => tracing::warn!(
+                        key = self.label(),
+                        reason,
+                        "upstream cannot be asked about an API key; trying on"
+                    ),
                 },
                 Standing::Accepted(_) => {
                     if let Some(feed) = feed {
@@ -236,7 +249,7 @@ impl Driver {
         loop {
             let place = self.engine.place().await;
             let began = self.engine.begin();
-            let read = targets::read(&self.engine, admin, &feed.scope()).await;
+            let read = targets::pages_of_targets(&self.engine.calls, admin, &feed.scope()).await;
             drop(place);
             match read {
                 Ok(targets) => {

@@ -33,7 +33,9 @@ impl Backoff {
         let jittered = ceiling.mul_f64(unit.clamp(0.0, 1.0)).max(LEAST);
         match asked {
             // Everybody was told the same time: spread over a little more.
-            Some(asked) => asked.min(MOST_ASKED_FOR) + self.base.min(Duration::from_secs(1)).mul_f64(unit.clamp(0.0, 1.0)),
+            Some(asked) => {
+                asked.min(MOST_ASKED_FOR) + self.base.min(Duration::from_secs(1)).mul_f64(unit.clamp(0.0, 1.0))
+            }
             None => jittered,
         }
     }

@@ -37,7 +37,10 @@ const CONFIG_PAGE: usize = 10;
 pub enum Fetched {
     /// The same as the one with the validator that was sent.
     Unchanged,
-    List { items: Vec<Arc<Item>>, validator: Option<String> },
+    List {
+        items: Vec<Arc<Item>>,
+        validator: Option<String>,
+    },
 }
 
 /// Who asks the admin service.
@@ -238,7 +241,13 @@ impl Calls {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn stream(&self, base: StreamBase, key: &Secret, scope: Option<&Scope>, token: &Token) -> Result<Response, CallError> {
+    pub async fn stream(
+        &self,
+        base: StreamBase,
+        key: &Secret,
+        scope: Option<&Scope>,
+        token: &Token,
+    ) -> Result<Response, CallError> {
         let base = match base {
             StreamBase::Sdk => &self.sdk_base,
             StreamBase::Client => &self.client_service,

@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn reads_what_is_there_and_says_what_is_missing() {
-        let good = token(r#"{"environment":"u","environmentIdentifier":"e","projectIdentifier":"p","accountID":"a","clusterIdentifier":2}"#);
+        let good = token(
+            r#"{"environment":"u","environmentIdentifier":"e","projectIdentifier":"p","accountID":"a","clusterIdentifier":2}"#,
+        );
         let claims = EnvironmentClaims::read(&good).unwrap();
         assert_eq!((claims.environment.as_str(), claims.cluster.as_str(), claims.account_id.as_str()), ("u", "2", "a"));
         let missing = token(r#"{"environment":"u","projectIdentifier":"p"}"#);

@@ -45,7 +45,8 @@ impl Clients {
     /// # Errors
     /// The CA bundle or a proxy address cannot be used.
     pub fn new(config: &UpstreamConfig) -> Result<Self, ClientError> {
-        let build = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| ClientError::Build(error.to_string()));
+        let build =
+            |builder: reqwest::ClientBuilder| builder.build().map_err(|error| ClientError::Build(error.to_string()));
         Ok(Clients {
             calls: build(builder(config)?.read_timeout(config.request_timeout))?,
             streams: build(builder(config)?.no_gzip().read_timeout(STREAM_SILENCE))?,
@@ -71,7 +72,8 @@ fn builder(config: &UpstreamConfig) -> Result<reqwest::ClientBuilder, ClientErro
     let exceptions = NoProxy::from_string(&config.proxies.exceptions.join(","));
     for (option, url) in [("https-proxy", &config.proxies.https), ("http-proxy", &config.proxies.http)] {
         let Some(url) = url else { continue };
-        let url = if url.expose().contains("://") { url.expose().to_owned() } else { format!("http://{}", url.expose()) };
+        let url =
+            if url.expose().contains("://") { url.expose().to_owned() } else { format!("http://{}", url.expose()) };
         let proxy = if option == "https-proxy" { Proxy::https(url) } else { Proxy::http(url) };
         let proxy = proxy.map_err(|_| ClientError::Proxy { option })?;
         builder = builder.proxy(proxy.no_proxy(exceptions.clone()));
@@ -79,7 +81,8 @@ fn builder(config: &UpstreamConfig) -> Result<reqwest::ClientBuilder, ClientErro
     if let Some(path) = &config.ca_bundle {
         let failed = |reason: String| ClientError::CaBundle { path: path.display().to_string(), reason };
         let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let roots = Certificate::from_pem_bundle(&pem).map_err(|_| failed("it holds no PEM certificates".to_owned()))?;
+        let roots =
+            Certificate::from_pem_bundle(&pem).map_err(|_| failed("it holds no PEM certificates".to_owned()))?;
         if roots.is_empty() {
             return Err(failed("it holds no PEM certificates".to_owned()));
         }

@@ -212,7 +212,13 @@ impl Feed {
     }
 
     /// A fetch failed. Returns how long everything waits now.
-    pub fn failed(&self, lists: bool, error: &str, asked: Option<std::time::Duration>, now_ms: i64) -> std::time::Duration {
+    pub fn failed(
+        &self,
+        lists: bool,
+        error: &str,
+        asked: Option<std::time::Duration>,
+        now_ms: i64,
+    ) -> std::time::Duration {
         let mut state = self.state();
         let wait = state.schedule.failed(lists, rand::random(), asked, Instant::now());
         self.progress(&mut state, |progress| progress.failed(error, now_ms));

@@ -9,9 +9,10 @@ use futures_util::StreamExt as _;
 
 use super::assembly::SECOND_LOOK;
 use super::call_error::CallError;
-use super::calls::AdminAccess;
+use super::calls::{AdminAccess, Calls};
 use super::engine::{Engine, Route};
 use super::roster::Roster;
+use super::token::Scope;
 use crate::snapshot::content::KeyHash;
 
 /// One reading of all lists per this time and [`ENVIRONMENTS`].
@@ -28,11 +29,10 @@ const MAX_PAGES: usize = 1_000;
 ///
 /// # Errors
 /// See [`CallError`].
-pub async fn read(engine: &Engine, admin: &AdminAccess, route: &Route) -> Result<Vec<KeyHash>, CallError> {
-    let scope = route.feed.scope();
+pub async fn pages_of_keys(calls: &Calls, admin: &AdminAccess, scope: &Scope) -> Result<Vec<KeyHash>, CallError> {
     let mut hashes = Vec::new();
     for page in 0..MAX_PAGES {
-        let read = engine.calls.key_page(admin, &scope, page).await?;
+        let read = calls.key_page(admin, scope, page).await?;
         hashes.extend(read.hashes);
         if read.rows == 0 || read.page_count.is_some_and(|count| page + 1 >= count) {
             return Ok(hashes);
@@ -45,7 +45,7 @@ pub async fn read(engine: &Engine, admin: &AdminAccess, route: &Route) -> Result
 /// read, and whether all of it is believed.
 pub async fn refresh(engine: &Engine, admin: &AdminAccess, route: &Route, roster: &Roster) -> Result<bool, CallError> {
     let began = engine.begin();
-    let read = read(engine, admin, route).await;
+    let read = pages_of_keys(&engine.calls, admin, &route.feed.scope()).await;
     roster.keys_read(&route.feed.id, read.as_ref().err().map(ToString::to_string));
     let taken = route.feed.keys(&read?, began, Instant::now());
     if taken.changed {

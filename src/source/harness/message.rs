@@ -12,16 +12,33 @@ use crate::snapshot::item::{Digest, ItemKey, ItemKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A flag or segment was created or changed.
-    Changed { environment: Option<EnvironmentId>, key: ItemKey, version: Option<i64>, created: bool },
+    Changed {
+        environment: Option<EnvironmentId>,
+        key: ItemKey,
+        version: Option<i64>,
+        created: bool,
+    },
     /// A flag or segment was deleted.
-    Deleted { environment: Option<EnvironmentId>, key: ItemKey },
+    Deleted {
+        environment: Option<EnvironmentId>,
+        key: ItemKey,
+    },
     EnvironmentsAdded(Vec<EnvironmentId>),
     EnvironmentsRemoved(Vec<EnvironmentId>),
-    KeyAdded { environments: Vec<EnvironmentId>, hash: KeyHash },
-    KeyRemoved { environments: Vec<EnvironmentId>, hash: KeyHash },
+    KeyAdded {
+        environments: Vec<EnvironmentId>,
+        hash: KeyHash,
+    },
+    KeyRemoved {
+        environments: Vec<EnvironmentId>,
+        hash: KeyHash,
+    },
     ProxyKeyDeleted,
     /// Cannot be understood: what it is about is fetched anew.
-    Unknown { environment: Option<EnvironmentId>, why: String },
+    Unknown {
+        environment: Option<EnvironmentId>,
+        why: String,
+    },
 }
 
 #[derive(Deserialize, Default)]

@@ -6,6 +6,7 @@ use crate::store::sync_state::{Phase, StreamState, SyncState};
 
 /// The facts from which the phase follows.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; the phase is what follows from them")]
 pub struct Progress {
     environment: EnvironmentId,
     state: SyncState,
@@ -23,7 +24,8 @@ impl Progress {
     /// `restored`: an earlier life's content is served.
     #[must_use]
     pub fn new(environment: EnvironmentId, restored: bool) -> Self {
-        let state = SyncState { phase: if restored { Phase::Stale } else { Phase::Authenticating }, ..SyncState::default() };
+        let state =
+            SyncState { phase: if restored { Phase::Stale } else { Phase::Authenticating }, ..SyncState::default() };
         Progress {
             environment,
             state,
@@ -91,7 +93,11 @@ impl Progress {
             Progress { refused: true, .. } => Phase::Refused,
             Progress { failing: true, has_content: true, .. } => Phase::Stale,
             Progress { has_content: false, failing, .. } => {
-                if *failing || self.state.phase == Phase::Loading { Phase::Loading } else { Phase::Authenticating }
+                if *failing || self.state.phase == Phase::Loading {
+                    Phase::Loading
+                } else {
+                    Phase::Authenticating
+                }
             }
             Progress { stream_up: true, fetched: true, .. } => Phase::Streaming,
             Progress { stream_up: true, .. } => Phase::Loading,
@@ -109,7 +115,9 @@ impl Progress {
                 let after_s = (now_ms - since) / 1000;
                 tracing::info!(environment = %self.environment, phase = %phase, after_s, "environment recovered");
             }
-            (true, None) => tracing::info!(environment = %self.environment, phase = %phase, "environment is in step with upstream"),
+            (true, None) => {
+                tracing::info!(environment = %self.environment, phase = %phase, "environment is in step with upstream")
+            }
             (false, None) if matches!(phase, Phase::Stale | Phase::Refused) => self.trouble_since_ms = Some(now_ms),
             _ => {}
         }

@@ -65,9 +65,8 @@ struct Main {
     /// Missing from a complete configuration, and since when.
     absent: HashMap<EnvironmentId, Instant>,
     stream_up: bool,
-    /// Everything is being fetched; the number of the reading, if somebody
-    /// waits for it.
-    fetching: Option<Option<u64>>,
+    /// Everything is being fetched: the number of the reading.
+    fetching: Option<u64>,
     /// Something happened meanwhile that asks for one more.
     fetch_again: bool,
     next_fetch: Instant,
@@ -113,7 +112,10 @@ impl ProxyKeySource {
             next_fetch: Instant::now() + if settings.stream_enabled { LOOK_AFTER } else { Duration::ZERO },
             last_fetch: None,
             up_since: None,
-            backoff: Backoff::new(Duration::from_secs(1), settings.poll_interval.clamp(Duration::from_secs(1), Duration::from_secs(60))),
+            backoff: Backoff::new(
+                Duration::from_secs(1),
+                settings.poll_interval.clamp(Duration::from_secs(1), Duration::from_secs(60)),
+            ),
             engine: self.engine,
         };
         main.engine.store.certainty().set_asks(true);
@@ -174,7 +176,7 @@ impl Main {
 
     fn fetch(&mut self) {
         let number = self.engine.store.certainty().begin_reading();
-        self.fetching = Some(Some(number));
+        self.fetching = Some(number);
         self.last_fetch = Some(Instant::now());
         let (engine, session, heard) = (Arc::clone(&self.engine), Arc::clone(&self.session), self.heard.clone());
         self.tasks.spawn(fetch_all(engine, session, heard));
@@ -189,7 +191,10 @@ impl Main {
         match standing {
             Standing::Refused { reason } => {
                 if self.status.bad(&format!("upstream refuses the proxy key: {reason}"), now_ms()) {
-                    tracing::error!(reason, "upstream refuses the proxy key; what is known is served, it is tried again from time to time");
+                    tracing::error!(
+                        reason,
+                        "upstream refuses the proxy key; what is known is served, it is tried again from time to time"
+                    );
                 }
                 self.fed.values().for_each(|fed| fed.feed.credential(Some(reason), now_ms()));
                 self.engine.store.certainty().set(false);
@@ -355,13 +360,16 @@ impl Main {
 
     async fn all(&mut self, began: Began, result: Result<BTreeSet<EnvironmentId>, super::call_error::CallError>) {
         let now = Instant::now();
-        let number = self.fetching.take().flatten();
+        let number = self.fetching.take();
         let certainty_of = self.engine.store.clone();
         let complete = match result {
             Ok(found) => {
                 self.backoff.succeeded();
-                let interval =
-                    if self.stream_up { spread(self.engine.settings.resync_interval) } else { self.engine.settings.poll_interval };
+                let interval = if self.stream_up {
+                    spread(self.engine.settings.resync_interval)
+                } else {
+                    self.engine.settings.poll_interval
+                };
                 self.next_fetch = now + interval;
                 self.judge_absent(&found, began, now).await;
                 self.status.good("Harness, by a proxy key", true, now_ms());

@@ -33,7 +33,11 @@ impl Roster {
     /// Of so many keys.
     #[must_use]
     pub fn new(keys: usize) -> Self {
-        Roster { keys: Mutex::new(vec![KeyState::default(); keys]), lists: Mutex::default(), asked: AtomicBool::new(false) }
+        Roster {
+            keys: Mutex::new(vec![KeyState::default(); keys]),
+            lists: Mutex::default(),
+            asked: AtomicBool::new(false),
+        }
     }
 
     fn keys(&self) -> MutexGuard<'_, Vec<KeyState>> {

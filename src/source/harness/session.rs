@@ -38,9 +38,13 @@ pub enum Standing {
     Untried,
     Accepted(Arc<Token>),
     /// Upstream says that the key is wrong; the token before, if any.
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
     /// It could not be asked.
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }
 
 /// A key, who uses it, and its token.

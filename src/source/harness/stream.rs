@@ -30,13 +30,18 @@ pub trait StreamSink: Send {
 }
 
 /// Follows the stream of a session.
-pub async fn follow(engine: &Engine, session: &Session, base: StreamBase, scope: Option<Scope>, mut sink: impl StreamSink) {
+pub async fn follow(
+    engine: &Engine,
+    session: &Session,
+    base: StreamBase,
+    scope: Option<Scope>,
+    mut sink: impl StreamSink,
+) {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
     loop {
         let scope = scope.as_ref();
-        let opened = session
-            .call(|token| async move { engine.calls.stream(base, &session.key, scope, &token).await })
-            .await;
+        let opened =
+            session.call(|token| async move { engine.calls.stream(base, &session.key, scope, &token).await }).await;
         let wait = match opened {
             Ok(response) => {
                 sink.up().await;

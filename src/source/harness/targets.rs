@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::call_error::CallError;
-use super::calls::AdminAccess;
-use super::engine::Engine;
+use super::calls::{AdminAccess, Calls};
 use super::token::Scope;
 use crate::snapshot::item::Item;
 
@@ -15,10 +14,10 @@ const MAX_TARGETS: usize = 100_000;
 ///
 /// # Errors
 /// See [`CallError`]; also more targets than are taken.
-pub async fn read(engine: &Engine, admin: &AdminAccess, scope: &Scope) -> Result<Vec<Arc<Item>>, CallError> {
+pub async fn pages_of_targets(calls: &Calls, admin: &AdminAccess, scope: &Scope) -> Result<Vec<Arc<Item>>, CallError> {
     let mut targets = std::collections::BTreeMap::new();
     for page in 0.. {
-        let read = engine.calls.target_page(admin, scope, page).await?;
+        let read = calls.target_page(admin, scope, page).await?;
         targets.extend(read.targets.into_iter().map(|item| (item.key.clone(), item)));
         if read.rows == 0 || read.page_count.is_some_and(|count| page + 1 >= count) {
             break;

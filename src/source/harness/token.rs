@@ -76,7 +76,6 @@ impl Token {
     }
 
     /// Adds the token and what upstream wants to know of who asks.
-    #[must_use]
     pub fn sign(&self, mut request: RequestBuilder, scope: Option<&Scope>) -> RequestBuilder {
         if let Ok(bearer) = secret_header(self.bearer.expose()) {
             request = request.header(AUTHORIZATION, bearer);

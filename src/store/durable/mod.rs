@@ -4,6 +4,7 @@
 
 pub mod directory;
 pub mod environment;
+pub mod log;
 pub mod persister;
 pub mod record;
 pub mod secrets;

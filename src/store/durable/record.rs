@@ -45,6 +45,22 @@ pub fn append_line(text: &mut String, json: &str) {
     let _ = writeln!(text, "{:08x} {json}", crc32fast::hash(json.as_bytes()));
 }
 
+/// The line of one record.
+#[must_use]
+pub fn line(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() + 10);
+    append_line(&mut text, json);
+    text
+}
+
+/// The record of a line without its end; `None` if the line is damaged.
+#[must_use]
+pub fn record_of(line: &str) -> Option<&str> {
+    let (crc, json) = line.split_once(' ')?;
+    let good = crc.len() == 8 && u32::from_str_radix(crc, 16).ok() == Some(crc32fast::hash(json.as_bytes()));
+    good.then_some(json)
+}
+
 /// Reads a file that was written whole: its records.
 ///
 /// # Errors
@@ -79,10 +95,7 @@ pub fn read_appended<'a>(kind: &str, bytes: &'a [u8]) -> Result<(Vec<&'a str>, u
     let mut records = Vec::new();
     let mut good = expected.len();
     while let Some((line, after)) = rest.split_once('\n') {
-        let record = line.split_once(' ').filter(|(crc, json)| {
-            crc.len() == 8 && u32::from_str_radix(crc, 16).ok() == Some(crc32fast::hash(json.as_bytes()))
-        });
-        let Some((_, json)) = record else { break };
+        let Some(json) = record_of(line) else { break };
         records.push(json);
         good += line.len() + 1;
         rest = after;
