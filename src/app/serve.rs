@@ -33,6 +33,7 @@ use crate::store::durable::persister;
 use crate::store::source_status::SourceStatus;
 use crate::store::{Store, StoreSettings};
 use crate::telemetry::logging::millis;
+use crate::usage::Usage;
 
 /// All expressions of one environment together.
 const REGEX_BYTES_PER_ENVIRONMENT: usize = 512 * 1024 * 1024;
@@ -110,6 +111,7 @@ impl Relay {
             source: status.clone(),
             pending: durable.as_ref().map(|durable| Arc::clone(&durable.pending)),
             counts: ApiCounts::default(),
+            usage: Usage::dropped(),
             metrics_readers: tokio::sync::Semaphore::new(crate::http::metrics::MAX_READERS),
         });
 

@@ -13,6 +13,7 @@ use crate::store::Store;
 use crate::store::durable::persister::Pending;
 use crate::store::source_status::SourceStatus;
 use crate::telemetry::requests::{FixedHistogram, RequestCounts, RouteLabel};
+use crate::usage::Usage;
 
 /// Rules of the SDK port.
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ pub struct Api {
     /// `None` without `data-dir`.
     pub pending: Option<Arc<Pending>>,
     pub counts: ApiCounts,
+    pub usage: Arc<Usage>,
     /// Threads that read large metrics bodies.
     pub metrics_readers: tokio::sync::Semaphore,
 }
@@ -49,7 +51,6 @@ pub struct ApiCounts {
     pub durations: [FixedHistogram<12>; RouteLabel::ALL.len()],
     pub body_bytes: FixedHistogram<8>,
     pub unevaluable_flags: AtomicU64,
-    pub metrics_dropped: AtomicU64,
     pub connections: AtomicU64,
 }
 
@@ -62,7 +63,6 @@ impl Default for ApiCounts {
             durations: std::array::from_fn(|_| FixedHistogram::new(seconds)),
             body_bytes: FixedHistogram::new(bytes),
             unevaluable_flags: AtomicU64::new(0),
-            metrics_dropped: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         }
     }

@@ -12,6 +12,7 @@ use super::api::{Api, unix_now_s};
 use super::authorize::not_synced;
 use super::hold::Look;
 use super::request_body;
+use crate::config::Secret;
 use crate::fault::Fault;
 use crate::model::Target;
 use crate::model::json::Json;
@@ -26,6 +27,8 @@ use crate::store::targets::{MAX_TARGET_BYTES, StoredTarget};
 #[derive(Debug)]
 struct Credentials {
     key_hash: KeyHash,
+    /// Only where the target is registered upstream with it.
+    key: Option<Secret>,
     target: Option<StoredTarget>,
 }
 
@@ -43,7 +46,7 @@ impl Api {
         let body = tokio::time::timeout(request_body::BODY_TIMEOUT, request_body::read(headers, body));
         let body =
             body.await.map_err(|_| Refusal::new(Fault::RequestTimeout, "the request body did not come in time"))??;
-        let credentials = read(&body, self.settings.target_validation)?;
+        let credentials = read(&body, self.settings.target_validation, self.usage.registers_targets())?;
         let look = |index: &Index, certain: bool| look(index, certain, &credentials.key_hash);
         let (environment, snapshot) = match self.hold.until(&self.store, look).await {
             Some(Ok(found)) => found,
@@ -52,6 +55,9 @@ impl Api {
         };
         let json = credentials.target.as_ref().map(|stored| stored.json.clone());
         if let Some(stored) = credentials.target.filter(|stored| !stored.target.identifier.is_empty()) {
+            if let Some(key) = &credentials.key {
+                self.usage.register_target(&environment.id, key, &stored.json);
+            }
             environment.targets.put(stored);
         }
         let token = self.tokens.issue(&snapshot, &credentials.key_hash, json.as_deref(), unix_now_s());
@@ -75,7 +81,7 @@ fn bad(message: impl Into<String>) -> Refusal {
     Refusal::new(Fault::InvalidField, message)
 }
 
-fn read(body: &[u8], validate: bool) -> Result<Credentials, Refusal> {
+fn read(body: &[u8], validate: bool, keep_key: bool) -> Result<Credentials, Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(bad("the request body is empty; send {\"apiKey\":\"…\"}"));
     }
@@ -94,7 +100,8 @@ fn read(body: &[u8], validate: bool) -> Result<Credentials, Refusal> {
         Some(target @ Json::Object(_)) => Some(read_target(target, validate)?),
         Some(_) => return Err(bad("target must be an object")),
     };
-    Ok(Credentials { key_hash: Digest::of(key.as_bytes()), target })
+    let kept = (keep_key && target.is_some()).then(|| Secret::new(key.as_ref()));
+    Ok(Credentials { key_hash: Digest::of(key.as_bytes()), key: kept, target })
 }
 
 /// A member by its name in any case; of several the last.
@@ -168,10 +175,13 @@ mod tests {
             r#"{"apikey":"k","Target":{"Identifier":"a","ATTRIBUTES":{"x":1.50}}}"#,
             r#"{"apiKey":"k","target":{"identifier":""}}"#,
         ] {
-            let read = read(body.as_bytes(), true).unwrap();
+            let read = read(body.as_bytes(), true, false).unwrap();
             assert_eq!(read.key_hash, Digest::of(b"k"), "{body}");
+            assert!(read.key.is_none());
         }
-        let with_target = read(br#"{"apiKey":"k","target":{"identifier":"a","attributes":{"x":1.50}}}"#, true).unwrap();
+        let with_target =
+            read(br#"{"apiKey":"k","target":{"identifier":"a","attributes":{"x":1.50}}}"#, true, true).unwrap();
+        assert_eq!(with_target.key.as_ref().map(Secret::expose), Some("k"));
         assert_eq!(&*with_target.target.unwrap().json, r#"{"identifier":"a","name":"a","attributes":{"x":1.50}}"#);
     }
 
@@ -191,10 +201,13 @@ mod tests {
             (r#"{"apiKey":"k","target":[]}"#, "target must be"),
             (&long, "larger than"),
         ] {
-            let refusal = read(body.as_bytes(), true).unwrap_err();
+            let refusal = read(body.as_bytes(), true, false).unwrap_err();
             assert!(refusal.message.contains(says), "{body:.60}: {}", refusal.message);
             assert_eq!(refusal.fault, Fault::InvalidField);
         }
-        assert!(read(r#"{"apiKey":"k","target":{"identifier":"a b","name":"Žofie 你好"}}"#.as_bytes(), false).is_ok());
+        assert!(
+            read(r#"{"apiKey":"k","target":{"identifier":"a b","name":"Žofie 你好"}}"#.as_bytes(), false, false)
+                .is_ok()
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! `POST /metrics/{env}`: SDK usage comes in. Offline it is read, so that
-//! bad bodies are told so, and dropped.
+//! `POST /metrics/{env}`: SDK usage comes in. It is taken whole or, when its
+//! body is bad, not at all.
 
 use std::io::{self, Read};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
@@ -14,7 +14,9 @@ use super::answer::{self, Answer, Refusal};
 use super::api::Api;
 use super::request_body::{Encoding, next_piece};
 use crate::fault::Fault;
-use crate::usage::parse::{Dropped, read};
+use crate::snapshot::content::EnvironmentId;
+use crate::usage::body::BodyTally;
+use crate::usage::parse::read;
 
 /// Counted as sent and as inflated. Larger ones get 400: Node repeats a 413
 /// for ever.
@@ -35,11 +37,17 @@ const LARGE_BODY_LIMIT: Duration = Duration::from_secs(120);
 const PIECES_AHEAD: usize = 4;
 
 impl Api {
-    /// Takes usage; the answer is `null` whatever happens behind it.
+    /// Takes usage; the answer is `null` whatever happens behind it, and
+    /// comes once everything is kept.
     ///
     /// # Errors
     /// An empty body, bad JSON, or more than the limit.
-    pub async fn take_metrics(&self, headers: &HeaderMap, mut body: Incoming) -> Result<Answer, Refusal> {
+    pub async fn take_metrics(
+        &self,
+        environment: &EnvironmentId,
+        headers: &HeaderMap,
+        mut body: Incoming,
+    ) -> Result<Answer, Refusal> {
         let encoding = Encoding::of(headers)?;
         let mut start = Vec::new();
         let mut ended = false;
@@ -52,16 +60,22 @@ impl Api {
         if ended && start.iter().all(u8::is_ascii_whitespace) {
             return Err(bad("the request body is empty; send {\"metricsData\":[…],\"targetData\":[…]}"));
         }
-        let rows =
-            if ended { read_all(encoding, start.as_slice())? } else { self.read_large(encoding, start, body).await? };
-        self.counts.metrics_dropped.fetch_add(rows.metrics, Ordering::Relaxed);
+        if ended {
+            let tally = read_all(encoding, start.as_slice(), self.usage.body())?;
+            self.usage.take(environment, tally);
+        } else {
+            let tally = self.read_large(encoding, start, body).await?;
+            let (usage, environment) = (Arc::clone(&self.usage), environment.clone());
+            let taken = tokio::task::spawn_blocking(move || usage.take(&environment, tally)).await;
+            taken.map_err(|_| Refusal::new(Fault::Internal, "the metrics could not be kept; try again"))?;
+        }
         Ok(answer::json(StatusCode::OK, Bytes::from_static(b"null\n")))
     }
 
-    async fn read_large(&self, encoding: Encoding, start: Vec<u8>, body: Incoming) -> Result<Dropped, Refusal> {
+    async fn read_large(&self, encoding: Encoding, start: Vec<u8>, body: Incoming) -> Result<BodyTally, Refusal> {
         let reading = async {
             let _place = self.metrics_readers.acquire().await;
-            read_on_thread(encoding, start, body).await
+            read_on_thread(encoding, start, body, self.usage.body()).await
         };
         let late = "the metrics did not come in time; send less at once";
         let limited = tokio::time::timeout(LARGE_BODY_LIMIT, reading).await;
@@ -73,20 +87,23 @@ fn bad(message: impl Into<String>) -> Refusal {
     Refusal::new(Fault::InvalidField, message)
 }
 
-fn read_all(encoding: Encoding, packed: impl Read + Send) -> Result<Dropped, Refusal> {
+fn read_all(encoding: Encoding, packed: impl Read + Send, mut tally: BodyTally) -> Result<BodyTally, Refusal> {
     let packed = Limited { inner: packed, left: MAX_METRICS_BYTES };
-    let mut dropped = Dropped::default();
     let body = Limited { inner: encoding.reader(packed), left: MAX_METRICS_BYTES };
-    read(io::BufReader::new(body), &mut dropped)
-        .map_err(|error| bad(format!("the metrics cannot be read: {error}")))?;
-    Ok(dropped)
+    read(io::BufReader::new(body), &mut tally).map_err(|error| bad(format!("the metrics cannot be read: {error}")))?;
+    Ok(tally)
 }
 
-async fn read_on_thread(encoding: Encoding, start: Vec<u8>, mut body: Incoming) -> Result<Dropped, Refusal> {
+async fn read_on_thread(
+    encoding: Encoding,
+    start: Vec<u8>,
+    mut body: Incoming,
+    tally: BodyTally,
+) -> Result<BodyTally, Refusal> {
     let (pieces, ahead) = mpsc::channel::<Bytes>(PIECES_AHEAD);
     let reader = tokio::task::spawn_blocking(move || {
         let rest = Pieces { ahead, current: Bytes::new() };
-        read_all(encoding, Read::chain(start.as_slice(), rest))
+        read_all(encoding, Read::chain(start.as_slice(), rest), tally)
     });
     // A body that breaks off must not look like one that ended: the sender
     // is dropped only after `?` has returned, and the result with it.

@@ -134,10 +134,10 @@ impl Api {
             ("ff_relay_streams_opened_total", "SDK streams that were ever opened", self.streams.opened_total() as f64),
             ("ff_proxy_sse_publish", "Events written to SDK streams", self.streams.events_total() as f64),
             ("ff_relay_flags_not_evaluable_total", "Flags left out of answers", load(&self.counts.unevaluable_flags)),
-            ("ff_relay_metrics_dropped_total", "SDK metrics rows dropped offline", load(&self.counts.metrics_dropped)),
         ] {
             out.counter(name, help, &[], value);
         }
+        self.usage.expose(&mut out);
         out
     }
 }

@@ -85,7 +85,10 @@ async fn route(context: &ConnectionContext, request: Request<Incoming>) -> Route
             .map(with_environment),
         Route::Stream => Ok(api.stream((&parts.method, parts.version), headers, memo, context.carrier.clone()).await),
         Route::PostMetrics { environment } => match data(environment).await {
-            Ok(access) => api.take_metrics(headers, body).await.map(|answer| (Some(access.environment), answer)),
+            Ok(access) => {
+                let answer = api.take_metrics(&access.environment.id, headers, body).await;
+                answer.map(|answer| (Some(access.environment), answer))
+            }
             Err(refusal) => Err(refusal),
         },
         Route::Prometheus => Ok((None, api.prometheus())),

@@ -15,6 +15,7 @@ pub struct MetricsRow {
     /// Unix milliseconds.
     pub timestamp: i64,
     pub count: i64,
+    #[serde(deserialize_with = "null_as_default")]
     pub metrics_type: String,
     #[serde(deserialize_with = "null_as_default")]
     pub attributes: Vec<Attribute>,
@@ -24,7 +25,9 @@ pub struct MetricsRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct TargetRow {
+    #[serde(deserialize_with = "null_as_default")]
     pub identifier: String,
+    #[serde(deserialize_with = "null_as_default")]
     pub name: String,
     #[serde(deserialize_with = "null_as_default")]
     pub attributes: Vec<Attribute>,
@@ -56,23 +59,6 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(des
 pub trait UsageSink {
     fn metrics(&mut self, row: MetricsRow);
     fn target(&mut self, row: TargetRow);
-}
-
-/// Counts rows and keeps none: what offline mode does with usage.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    pub metrics: u64,
-    pub targets: u64,
-}
-
-impl UsageSink for Dropped {
-    fn metrics(&mut self, _row: MetricsRow) {
-        self.metrics += 1;
-    }
-
-    fn target(&mut self, _row: TargetRow) {
-        self.targets += 1;
-    }
 }
 
 /// Reads a whole body. Either list may be missing or `null`.
@@ -149,16 +135,29 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Rows<T, F> {
 mod tests {
     use super::*;
 
+    #[derive(Default)]
+    struct Counted(u64, u64);
+
+    impl UsageSink for Counted {
+        fn metrics(&mut self, _row: MetricsRow) {
+            self.0 += 1;
+        }
+
+        fn target(&mut self, _row: TargetRow) {
+            self.1 += 1;
+        }
+    }
+
     #[test]
     fn rows_are_counted_and_other_shapes_refused() {
         let read = |text: &str| {
-            let mut dropped = Dropped::default();
-            super::read(text.as_bytes(), &mut dropped).map(|()| (dropped.metrics, dropped.targets))
+            let mut counted = Counted::default();
+            super::read(text.as_bytes(), &mut counted).map(|()| (counted.0, counted.1))
         };
         assert_eq!(read("{}").unwrap(), (0, 0));
         let row = r#"{"timestamp":1,"count":2,"metricsType":"FFMETRICS","attributes":[{"key":"a","value":"b"}],"x":1}"#;
         assert_eq!(read(&format!(r#"{{"metricsData":[{row},{row}],"targetData":null,"y":[]}}"#)).unwrap(), (2, 0));
-        assert_eq!(read(r#"{"targetData":[{"identifier":"t","name":"T","attributes":null}]}"#).unwrap(), (0, 1));
+        assert_eq!(read(r#"{"targetData":[{"identifier":"t","name":null,"attributes":null}]}"#).unwrap(), (0, 1));
         for bad in ["", "[]", "{", r#"{"metricsData":"x"}"#, r#"{"metricsData":[1]}"#, "{} x", "null"] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("snapshot", &["evaluate", "model"]),
     ("telemetry", &["config"]),
     ("store", &["snapshot", "evaluate", "model", "telemetry", "config"]),
-    ("usage", &["store", "snapshot", "model", "telemetry"]),
+    ("usage", &["store", "snapshot", "model", "telemetry", "config"]),
     ("lifecycle", &[]),
     ("source", &["store", "snapshot", "evaluate", "telemetry", "config"]),
     ("http", &["usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
