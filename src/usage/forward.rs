@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Waits;
@@ -117,8 +117,7 @@ impl Forwarder {
             let wake = self.next_attempt().into_iter().fold(next_close.min(next_tell), Instant::min);
             tokio::select! {
                 Some(ended) = self.under_way.join_next_with_id(), if !self.under_way.is_empty() => {
-                    self.settle(ended);
-                    self.journal.flush().await;
+                    self.settle_all(ended).await;
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
                 Some(flush) = self.flushes.recv() => self.flush(&carrier, flush).await,
@@ -154,7 +153,9 @@ impl Forwarder {
             }
             let wake = next.map_or(flush.until, |next| next.min(flush.until));
             tokio::select! {
-                Some(ended) = self.under_way.join_next_with_id(), if !self.under_way.is_empty() => self.settle(ended),
+                Some(ended) = self.under_way.join_next_with_id(), if !self.under_way.is_empty() => {
+                    self.settle_all(ended).await;
+                }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -245,10 +246,10 @@ impl Forwarder {
     }
 
     fn drop_gone(&mut self) {
-        let now_ms = unix_now_ms();
+        let (now, now_ms) = (Instant::now(), unix_now_ms());
         let Self { lanes, intake, counters, journal, .. } = self;
         lanes.retain(|environment, lane| {
-            if lane.is_empty() || !lane.is_gone(now_ms) {
+            if lane.is_empty() || !lane.is_gone(now, now_ms) {
                 return !lane.is_empty() || lane.failures() > 0;
             }
             let mut lost = lane.sum();
@@ -322,7 +323,17 @@ impl Forwarder {
         }
     }
 
-    fn settle(&mut self, ended: Result<(Id, Delivery), tokio::task::JoinError>) {
+    /// Settles an attempt and others that have ended meanwhile: the journal
+    /// is synced once for all.
+    async fn settle_all(&mut self, first: Result<(Id, Delivery), JoinError>) {
+        self.settle(first);
+        while let Some(ended) = self.under_way.try_join_next_with_id() {
+            self.settle(ended);
+        }
+        self.journal.flush().await;
+    }
+
+    fn settle(&mut self, ended: Result<(Id, Delivery), JoinError>) {
         let (id, delivery) = match ended {
             Ok(ended) => ended,
             Err(error) => {

@@ -41,7 +41,7 @@ pub struct UsageTask {
 impl fmt::Debug for UsageTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (forwards, registers) = (self.forwarder.is_some(), self.registrations.is_some());
-        f.debug_struct("UsageTask").field("forwards", &forwards).field("registers", &registers).finish()
+        f.debug_struct("UsageTask").field("forwards", &forwards).field("registers", &registers).finish_non_exhaustive()
     }
 }
 
