@@ -158,7 +158,9 @@ mod tests {
 
     /// Evaluations in sums, targets in sums, batches with whether they may
     /// have been sent.
-    fn replayed(lines: &[String]) -> Vec<(String, u64, u64, Vec<(u128, bool)>)> {
+    type Shown = (String, u64, u64, Vec<(u128, bool)>);
+
+    fn replayed(lines: &[String]) -> Vec<Shown> {
         let mut replay = Replay::default();
         lines.iter().for_each(|line| replay.apply(Entry::parse(line).unwrap()));
         let shown = replay.finish().into_iter().map(|(environment, restored)| {
