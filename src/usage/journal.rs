@@ -124,7 +124,7 @@ impl Journal {
         self.on_thread(move |log| log.append(&lines)).await;
     }
 
-    /// The file should be written anew: it has grown to several times of
+    /// The file should be written anew: it has grown to twice the memory of
     /// what is worth keeping (`live_bytes`), or is broken.
     #[must_use]
     pub fn wants_rewrite(&self, live_bytes: usize, now: Instant) -> bool {
@@ -132,7 +132,7 @@ impl Journal {
             return false;
         };
         let due = self.not_before.is_none_or(|time| time <= now);
-        due && (self.broken || log.length() > REWRITE_FROM_BYTES.max(4 * live_bytes as u64))
+        due && (self.broken || log.length() > REWRITE_FROM_BYTES.max(2 * live_bytes as u64))
     }
 
     /// Replaces the file by the whole state.

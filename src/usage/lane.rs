@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::aggregate::{Rooms, Rows};
-use super::backoff::{Backoff, Waits};
+use super::backoff::{Backoff, MAX_RETRY_AFTER, Waits};
 use super::batch::{Batch, BatchId};
 use super::body::Lost;
 use super::carrier::Delivery;
@@ -16,6 +16,9 @@ pub const GONE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Attempts must have failed for so long, too: the clock on the wall may
 /// have jumped.
 pub const GONE_TRIED_FOR: Duration = Duration::from_secs(3600);
+
+/// Between attempts to find the row that is refused: all of them may be.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
 /// The batches and closed rows of one environment.
 #[derive(Debug)]
@@ -149,7 +152,7 @@ impl Lane {
                 return Some(Settled::Taken { id, failures });
             }
             Delivery::Refused { status: Some(status @ (400 | 413 | 422)), retry_after, .. } => {
-                self.not_before = now + retry_after.unwrap_or_default().min(super::backoff::MAX_RETRY_AFTER);
+                self.not_before = now + retry_after.unwrap_or_default().clamp(REFUSED_PAUSE, MAX_RETRY_AFTER);
                 let refused = self.batches.pop_front()?.batch;
                 let Some(into) = refused.halve(chance.ids) else {
                     return Some(Settled::Dropped { id, lost: refused.sum, status: *status });

@@ -45,6 +45,7 @@ pub mod entry;
 pub mod forward;
 pub mod intake;
 pub mod journal;
+mod keeping;
 pub mod key;
 pub mod lane;
 pub mod parse;
