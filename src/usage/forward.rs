@@ -78,7 +78,8 @@ impl Forwarder {
     ) -> Self {
         let now = Instant::now();
         let mut lanes = BTreeMap::new();
-        for (environment, restored) in past {
+        intake.restore_seen(past.seen);
+        for (environment, restored) in past.environments {
             let mut lane = Lane::new(now, restored.active_ms);
             restored.batches.into_iter().for_each(|(batch, sent)| lane.restore(batch, sent));
             restored.rows.rows.iter().for_each(|(key, _)| intake.rooms.rows.take_in_any_case(key.bytes()));
@@ -131,9 +132,11 @@ impl Forwarder {
             }
             if next_tell <= now {
                 next_tell = now + TELL_EVERY;
+                let telling = self.intake.begin_telling();
                 self.tell();
                 self.journal.flush().await;
                 self.rewrite_if_due(now).await;
+                self.intake.end_telling(telling);
             }
         }
         self.end().await;
@@ -177,10 +180,11 @@ impl Forwarder {
 
     /// Writes what came last.
     async fn end(mut self) {
+        let telling = self.intake.begin_telling();
         self.close(true);
         self.journal.flush().await;
-        let now = Instant::now();
-        self.rewrite_if_due(now).await;
+        self.rewrite_if_due(Instant::now()).await;
+        self.intake.end_telling(telling);
         let left = self.left();
         if left != Lost::default() && self.journal.is_mute() {
             let Lost { evaluations, targets } = left;

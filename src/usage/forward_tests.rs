@@ -334,6 +334,32 @@ async fn a_crash_loses_at_most_the_last_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reported_batch_counts_once_whatever_is_restarted() {
+    let place = tempfile::tempdir().unwrap();
+    let environment = EnvironmentId::new("e");
+    for life in 0..3 {
+        let directory = data_dir(&place);
+        let upstream = Upstream::new(taken);
+        let running = Running::with(HOURLY, &upstream, Some(&directory));
+        for (id, news) in [(1, life == 0), (2, life == 0), (1, false)] {
+            let mut body = running.usage.body();
+            let text = r#"{"metricsData":[{"count":5,"attributes":[{"key":"featureName","value":"f"}]}]}"#;
+            read(text.as_bytes(), &mut body).unwrap();
+            assert_eq!(running.usage.take_once(&environment, BatchId(id), body), news, "life {life}");
+        }
+        running.usage.kept().await;
+        if life < 2 {
+            running.kill().await;
+        } else {
+            running.usage.flush(Duration::from_secs(5)).await;
+            running.stop().await;
+        }
+        // Restored rows go out at once.
+        assert_eq!(upstream.counted(), if life == 1 { 10 } else { 0 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_journal_is_set_aside() {
     let place = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(place.path().join("usage")).unwrap();

@@ -24,7 +24,7 @@ impl Forwarder {
             loop {
                 let rows = self.intake.take_unwritten(&environment);
                 if !rows.is_empty() {
-                    let record = entry::added(environment.as_str(), unix_now_ms(), &rows.rows, &rows.targets);
+                    let record = entry::added(environment.as_str(), unix_now_ms(), &rows);
                     self.journal.push(&record);
                 }
                 if rows.len() < ROWS_A_TURN {
@@ -50,9 +50,7 @@ impl Forwarder {
                 continue;
             };
             if !untold.is_empty() && !self.journal.is_mute() {
-                for record in entry::added_lines(environment.as_str(), active_ms, &untold) {
-                    self.journal.push(&record);
-                }
+                self.journal.push(&entry::added(environment.as_str(), active_ms, &untold));
             }
             if lane.closed.is_empty() {
                 lane.closed = rows;
@@ -101,7 +99,7 @@ impl Forwarder {
         if !self.journal.wants_rewrite(live_bytes, now) {
             return;
         }
-        let mut images = Vec::new();
+        let (mut images, seen) = (Vec::new(), self.intake.written_seen());
         let mut open: HashSet<EnvironmentId> = self.intake.environments().into_iter().collect();
         for (environment, lane) in &self.lanes {
             let mut rows = vec![lane.closed.clone()];
@@ -116,6 +114,6 @@ impl Forwarder {
             let active_ms = self.intake.active_ms(&environment).unwrap_or_default();
             images.push(Image { environment, active_ms, rows, batches: Vec::new() });
         }
-        self.journal.rewrite(images).await;
+        self.journal.rewrite(images, seen).await;
     }
 }

@@ -127,7 +127,7 @@ impl World {
             if rows.is_empty() {
                 return;
             }
-            self.journal.push(entry::added("e", 1, &rows.rows, &rows.targets));
+            self.journal.push(entry::added("e", 1, &rows));
         }
     }
 
@@ -200,7 +200,7 @@ impl World {
             }
         }
         self.intake = Intake::new(1000);
-        for restored in replay.finish().into_values() {
+        for restored in replay.finish().0.into_values() {
             restored.batches.into_iter().for_each(|(batch, sent)| self.lane.restore(batch, sent));
             let rooms = &self.intake.rooms;
             restored.rows.rows.iter().for_each(|(key, _)| rooms.rows.take_in_any_case(key.bytes()));

@@ -24,6 +24,7 @@ pub struct Replay {
     environments: BTreeMap<String, State>,
     /// Where each batch is.
     places: HashMap<BatchId, String>,
+    seen: Vec<(BatchId, i64)>,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +40,7 @@ impl Replay {
     pub fn apply(&mut self, entry: Entry) {
         match entry {
             Entry::Added { environment, at, rows } => {
+                self.seen.extend(rows.reports.into_iter().map(|id| (id, at)));
                 let state = self.environments.entry(environment).or_default();
                 state.active_ms = state.active_ms.max(at);
                 for (key, tally) in rows.rows {
@@ -46,6 +48,7 @@ impl Replay {
                 }
                 state.targets.extend(rows.targets);
             }
+            Entry::Seen(seen) => self.seen.extend(seen),
             Entry::Frozen { environment, batch } => {
                 self.environments.entry(environment.clone()).or_default().subtract(&batch);
                 self.put(environment, batch, false);
@@ -75,14 +78,17 @@ impl Replay {
         }
     }
 
-    /// What there was at the end, environments with nothing left out.
+    /// What there was at the end, environments with nothing left out; and
+    /// the batches of other relays that were taken.
     #[must_use]
-    pub fn finish(self) -> BTreeMap<String, Restored> {
+    pub fn finish(self) -> (BTreeMap<String, Restored>, Vec<(BatchId, i64)>) {
         let restored = self.environments.into_iter().map(|(environment, state)| {
-            let rows = Rows { rows: state.rows.into_iter().collect(), targets: state.targets.into_iter().collect() };
+            let (rows, targets) = (state.rows.into_iter().collect(), state.targets.into_iter().collect());
+            let rows = Rows { rows, targets, reports: Vec::new() };
             (environment, Restored { rows, batches: state.batches, active_ms: state.active_ms })
         });
-        restored.filter(|(_, restored)| !restored.rows.is_empty() || !restored.batches.is_empty()).collect()
+        let some = restored.filter(|(_, restored)| !restored.rows.is_empty() || !restored.batches.is_empty());
+        (some.collect(), self.seen)
     }
 
     fn put(&mut self, environment: String, batch: Batch, sent: bool) {
@@ -143,7 +149,11 @@ mod tests {
         let target = |(id, name): &(&str, &str)| {
             (Arc::from(*id), Arc::from(format!("{{\"identifier\":\"{id}\",\"name\":\"{name}\"}}")))
         };
-        Rows { rows: counts.iter().map(row).collect(), targets: targets.iter().map(target).collect() }
+        Rows {
+            rows: counts.iter().map(row).collect(),
+            targets: targets.iter().map(target).collect(),
+            reports: Vec::new(),
+        }
     }
 
     fn batch(id: u128, counts: &[(&str, u64)], targets: &[(&str, &str)]) -> Batch {
@@ -163,7 +173,7 @@ mod tests {
     fn replayed(lines: &[String]) -> Vec<Shown> {
         let mut replay = Replay::default();
         lines.iter().for_each(|line| replay.apply(Entry::parse(line).unwrap()));
-        let shown = replay.finish().into_iter().map(|(environment, restored)| {
+        let shown = replay.finish().0.into_iter().map(|(environment, restored)| {
             let sum = restored.rows.sum();
             let batches = restored.batches.iter().map(|(batch, sent)| (batch.id.0, *sent)).collect();
             (environment, sum.evaluations, sum.targets, batches)
@@ -174,7 +184,7 @@ mod tests {
     #[test]
     fn lines_come_to_a_state() {
         let all = rows(&[("a", 5), ("b", 3)], &[("x", "1"), ("y", "1")]);
-        let added = || entry::added("e", 7, &all.rows, &all.targets);
+        let added = || entry::added("e", 7, &all);
         let newer = rows(&[("a", 2)], &[("x", "2")]);
         let frozen = batch(1, &[("a", 5)], &[("x", "1")]);
         let halves = [batch(2, &[("a", 5)], &[]), batch(3, &[], &[("x", "1")])];
@@ -184,7 +194,7 @@ mod tests {
         let mut lines = Vec::new();
         for (line, state) in [
             (added(), e(8, 2, &[])),
-            (entry::added("e", 8, &newer.rows, &newer.targets), e(10, 2, &[])),
+            (entry::added("e", 8, &newer), e(10, 2, &[])),
             // The newer row of the target x stays.
             (entry::frozen("e", &frozen), e(5, 2, &[(1, false)])),
             (entry::sending(BatchId(1)), e(5, 2, &[(1, true)])),
