@@ -70,7 +70,7 @@ fn what_is_stored_is_served_at_once_and_called_stale() {
     fake.patch_flag(ENVIRONMENT, "a", |_| ());
     let since = Instant::now();
     let relay = relay(&fake, &[&option]);
-    assert_eq!(get(relay.sdk, "/readyz", &[]).status, 200, "a stale snapshot counts");
+    wait_ready(relay.sdk);
     let reply = authenticate(relay.sdk, KEY);
     assert_eq!(reply.status, 200);
     assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
