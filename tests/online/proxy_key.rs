@@ -128,7 +128,7 @@ fn keys_come_and_go_at_once() {
     at.fake.remove_key(ENVIRONMENT, "fresh");
     assert_eq!(cut.next(), None, "its stream is cut");
     assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
-    assert_eq!(fresh.flag("a").status, 401);
+    wait_for("a refusal", || (fresh.flag("a").status == 401).then_some(()));
     assert_eq!(authenticate(at.relay.sdk, "fresh").status, 401);
     at.fake.patch_flag(ENVIRONMENT, "a", |_| ());
     assert_eq!(kept.next_short(), "patch flag a");
