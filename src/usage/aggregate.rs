@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::batch::BatchId;
 use super::body::Lost;
 use super::key::{GLOBAL_TARGET, RowKey, Tally, target_bytes};
 use super::room::Room;
@@ -46,6 +47,7 @@ struct Known {
 struct News {
     rows: Vec<RowKey>,
     targets: Vec<Arc<str>>,
+    reports: Vec<BatchId>,
 }
 
 /// Rows on their way: to the journal, or into batches.
@@ -54,12 +56,15 @@ pub struct Rows {
     pub rows: Vec<(RowKey, Tally)>,
     /// Identifier and row of `targetData`.
     pub targets: Vec<(Arc<str>, Arc<str>)>,
+    /// Batches of other relays whose rows are among them: told to the
+    /// journal together with these, in one line, or not at all.
+    pub reports: Vec<BatchId>,
 }
 
 impl Rows {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.targets.is_empty()
+        self.len() == 0 && self.reports.is_empty()
     }
 
     #[must_use]
@@ -148,10 +153,21 @@ impl Aggregate {
         Lost::default()
     }
 
+    /// Notes that the rows of another relay's batch were added just now.
+    pub fn note_report(&mut self, id: BatchId) {
+        self.news.reports.push(id);
+    }
+
+    /// Batches that the journal has not been told of.
+    pub fn unwritten_reports(&self) -> impl Iterator<Item = BatchId> {
+        self.news.reports.iter().copied()
+    }
+
     /// Up to `limit` sums that came since the journal was last told: it has
-    /// them from now on.
+    /// them from now on. All of them, if a batch is among them.
     pub fn take_unwritten(&mut self, limit: usize) -> Rows {
-        let mut taken = Rows::default();
+        let mut taken = Rows { reports: std::mem::take(&mut self.news.reports), ..Rows::default() };
+        let limit = if taken.reports.is_empty() { limit } else { usize::MAX };
         while taken.len() < limit {
             if let Some(key) = self.news.rows.pop() {
                 if let Some(cell) = self.rows.get_mut(&key) {
@@ -181,6 +197,7 @@ impl Aggregate {
         Rows {
             rows: rows.collect(),
             targets: targets.map(|(identifier, known)| (Arc::clone(identifier), Arc::clone(&known.json))).collect(),
+            reports: Vec::new(),
         }
     }
 
@@ -190,6 +207,7 @@ impl Aggregate {
         Rows {
             rows: self.rows.into_iter().map(|(key, cell)| (key, cell.tally)).collect(),
             targets: self.targets.into_iter().map(|(identifier, known)| (identifier, known.json)).collect(),
+            reports: Vec::new(),
         }
     }
 }

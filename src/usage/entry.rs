@@ -35,6 +35,9 @@ pub enum Entry {
     Done(BatchId),
     /// An environment is gone with all it had.
     Gone(String),
+    /// Batches of other relays that were taken, and when (Unix
+    /// milliseconds).
+    Seen(Vec<(BatchId, i64)>),
 }
 
 #[derive(Deserialize)]
@@ -52,6 +55,7 @@ enum Line<'a> {
     Halved(HalvedLine<'a>),
     Done(String),
     Gone(String),
+    Seen(Vec<(String, i64)>),
 }
 
 #[derive(Deserialize)]
@@ -63,6 +67,8 @@ struct AddedLine<'a> {
     rows: Vec<(u64, i64, &'a RawValue, Option<String>)>,
     #[serde(borrow)]
     targets: Vec<(String, &'a RawValue)>,
+    #[serde(default)]
+    reports: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +97,7 @@ impl Entry {
     pub fn parse(record: &str) -> Result<Entry, String> {
         let line: Line<'_> = serde_json::from_str(record).map_err(|error| error.to_string())?;
         Ok(match line {
-            Line::Added(AddedLine { environment, at, rows, targets }) => {
+            Line::Added(AddedLine { environment, at, rows, targets, reports }) => {
                 let row = |(count, timestamp, identity, target): (u64, i64, &RawValue, Option<String>)| {
                     let key = RowKey { identity: Arc::from(identity.get()), target: target.map(Arc::from) };
                     (key, Tally { count, timestamp })
@@ -100,6 +106,7 @@ impl Entry {
                 let rows = Rows {
                     rows: rows.into_iter().map(row).collect(),
                     targets: targets.into_iter().map(target).collect(),
+                    reports: reports.iter().map(|text| id(text)).collect::<Result<_, _>>()?,
                 };
                 Entry::Added { environment, at, rows }
             }
@@ -114,6 +121,10 @@ impl Entry {
             }
             Line::Done(text) => Entry::Done(id(&text)?),
             Line::Gone(environment) => Entry::Gone(environment),
+            Line::Seen(seen) => {
+                let seen = seen.into_iter().map(|(text, at)| Ok((id(&text)?, at)));
+                Entry::Seen(seen.collect::<Result<_, String>>()?)
+            }
         })
     }
 }
@@ -128,7 +139,17 @@ fn batch(line: &BatchLine<'_>) -> Result<Batch, String> {
 
 /// The record of [`Entry::Added`].
 #[must_use]
-pub fn added(environment: &str, at: i64, rows: &[(RowKey, Tally)], targets: &[(Arc<str>, Arc<str>)]) -> String {
+pub fn added(environment: &str, at: i64, Rows { rows, targets, reports }: &Rows) -> String {
+    added_slices(environment, at, rows, targets, reports)
+}
+
+fn added_slices(
+    environment: &str,
+    at: i64,
+    rows: &[(RowKey, Tally)],
+    targets: &[(Arc<str>, Arc<str>)],
+    reports: &[BatchId],
+) -> String {
     let mut out = String::from("{\"added\":{\"environment\":");
     write_string(environment, &mut out);
     out.push_str(&format!(",\"at\":{at},\"rows\":["));
@@ -149,14 +170,19 @@ pub fn added(environment: &str, at: i64, rows: &[(RowKey, Tally)], targets: &[(A
         out.push_str(json);
         out.push(']');
     }
-    out.push_str("]}}");
+    out.push(']');
+    for (index, id) in reports.iter().enumerate() {
+        out.push_str(if index == 0 { ",\"reports\":[" } else { "," });
+        out.push_str(&format!("\"{id}\""));
+    }
+    out.push_str(if reports.is_empty() { "}}" } else { "]}}" });
     out
 }
 
-/// The records of everything in `rows`.
+/// The records of all sums in `rows`, many a line.
 pub fn added_lines<'a>(environment: &'a str, at: i64, rows: &'a Rows) -> impl Iterator<Item = String> + 'a {
-    let metrics = rows.rows.chunks(ROWS_A_LINE).map(move |rows| added(environment, at, rows, &[]));
-    metrics.chain(rows.targets.chunks(ROWS_A_LINE).map(move |targets| added(environment, at, &[], targets)))
+    let metrics = rows.rows.chunks(ROWS_A_LINE).map(move |rows| added_slices(environment, at, rows, &[], &[]));
+    metrics.chain(rows.targets.chunks(ROWS_A_LINE).map(move |targets| added_slices(environment, at, &[], targets, &[])))
 }
 
 /// The record of [`Entry::Frozen`].
@@ -205,6 +231,13 @@ pub fn gone(environment: &str) -> String {
     out
 }
 
+/// The record of [`Entry::Seen`].
+#[must_use]
+pub fn seen(batches: &[(BatchId, i64)]) -> String {
+    let rows: Vec<String> = batches.iter().map(|(id, at)| format!("[\"{id}\",{at}]")).collect();
+    format!("{{\"seen\":[{}]}}", rows.join(","))
+}
+
 fn batch_line(environment: &str, batch: &Batch, sent: bool) -> String {
     let mut out = String::from("{\"environment\":");
     write_string(environment, &mut out);
@@ -227,10 +260,11 @@ mod tests {
         let rows = Rows {
             rows: vec![(key, Tally { count: 5, timestamp: -1 }), (anonymous, Tally { count: u64::MAX, timestamp: 7 })],
             targets: vec![(Arc::from("\"t"), Arc::from(r#"{"identifier":"\"t"}"#))],
+            reports: vec![BatchId(1), BatchId(2)],
         };
         let environment = || "e\"1".to_owned();
         for (record, entry) in [
-            (added("e\"1", 7, &rows.rows, &rows.targets), Entry::Added { environment: environment(), at: 7, rows }),
+            (added("e\"1", 7, &rows), Entry::Added { environment: environment(), at: 7, rows }),
             (frozen("e\"1", &batch(1)), Entry::Frozen { environment: environment(), batch: batch(1) }),
             (
                 waiting("e\"1", &batch(1), true),
@@ -241,6 +275,8 @@ mod tests {
             (halved(BatchId(3), &[batch(4), batch(5)]), Entry::Halved { id: BatchId(3), into: [batch(4), batch(5)] }),
             (done(BatchId(3)), Entry::Done(BatchId(3))),
             (gone("e\"1"), Entry::Gone(environment())),
+            (seen(&[(BatchId(1), 2), (BatchId(3), -4)]), Entry::Seen(vec![(BatchId(1), 2), (BatchId(3), -4)])),
+            (seen(&[]), Entry::Seen(Vec::new())),
         ] {
             assert!(!record.contains('\n'));
             assert_eq!(Entry::parse(&record).unwrap(), entry);

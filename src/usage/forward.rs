@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Waits;
@@ -16,7 +16,7 @@ use super::carrier::{Carrier, Delivery};
 use super::counters::{Counters, DropReason};
 use super::entry;
 use super::intake::Intake;
-use super::journal::{Image, Journal, Past};
+use super::journal::{Journal, Past};
 use super::lane::{Chance, Lane, Settled};
 use super::settings::unix_now_ms;
 use crate::snapshot::content::EnvironmentId;
@@ -51,13 +51,13 @@ pub struct Flushed {
 
 /// What is sent, and how.
 pub struct Forwarder {
-    pub intake: Arc<Intake>,
-    pub counters: Arc<Counters>,
-    pub interval: Duration,
-    pub waits: Waits,
-    pub flushes: mpsc::Receiver<Flush>,
-    journal: Journal,
-    lanes: BTreeMap<EnvironmentId, Lane>,
+    pub(super) intake: Arc<Intake>,
+    pub(super) counters: Arc<Counters>,
+    interval: Duration,
+    waits: Waits,
+    flushes: mpsc::Receiver<Flush>,
+    pub(super) journal: Journal,
+    pub(super) lanes: BTreeMap<EnvironmentId, Lane>,
     under_way: JoinSet<Delivery>,
     attempts: HashMap<Id, EnvironmentId>,
     /// A flush is going on.
@@ -78,7 +78,8 @@ impl Forwarder {
     ) -> Self {
         let now = Instant::now();
         let mut lanes = BTreeMap::new();
-        for (environment, restored) in past {
+        intake.restore_seen(past.seen);
+        for (environment, restored) in past.environments {
             let mut lane = Lane::new(now, restored.active_ms);
             restored.batches.into_iter().for_each(|(batch, sent)| lane.restore(batch, sent));
             restored.rows.rows.iter().for_each(|(key, _)| intake.rooms.rows.take_in_any_case(key.bytes()));
@@ -117,8 +118,7 @@ impl Forwarder {
             let wake = self.next_attempt().into_iter().fold(next_close.min(next_tell), Instant::min);
             tokio::select! {
                 Some(ended) = self.under_way.join_next_with_id(), if !self.under_way.is_empty() => {
-                    self.settle(ended);
-                    self.journal.flush().await;
+                    self.settle_all(ended).await;
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
                 Some(flush) = self.flushes.recv() => self.flush(&carrier, flush).await,
@@ -132,9 +132,11 @@ impl Forwarder {
             }
             if next_tell <= now {
                 next_tell = now + TELL_EVERY;
+                let telling = self.intake.begin_telling();
                 self.tell();
                 self.journal.flush().await;
                 self.rewrite_if_due(now).await;
+                self.intake.end_telling(telling);
             }
         }
         self.end().await;
@@ -154,7 +156,9 @@ impl Forwarder {
             }
             let wake = next.map_or(flush.until, |next| next.min(flush.until));
             tokio::select! {
-                Some(ended) = self.under_way.join_next_with_id(), if !self.under_way.is_empty() => self.settle(ended),
+                Some(ended) = self.under_way.join_next_with_id(), if !self.under_way.is_empty() => {
+                    self.settle_all(ended).await;
+                }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -176,10 +180,11 @@ impl Forwarder {
 
     /// Writes what came last.
     async fn end(mut self) {
+        let telling = self.intake.begin_telling();
         self.close(true);
         self.journal.flush().await;
-        let now = Instant::now();
-        self.rewrite_if_due(now).await;
+        self.rewrite_if_due(Instant::now()).await;
+        self.intake.end_telling(telling);
         let left = self.left();
         if left != Lost::default() && self.journal.is_mute() {
             let Lost { evaluations, targets } = left;
@@ -189,80 +194,6 @@ impl Forwarder {
                 "SDK metrics that could not be sent are lost; with data-dir they would be kept"
             );
         }
-    }
-
-    fn left(&self) -> Lost {
-        self.lanes.values().fold(Lost::default(), |mut sum, lane| {
-            sum.add(lane.sum());
-            sum
-        })
-    }
-
-    /// Tells the journal every open sum.
-    fn tell(&mut self) {
-        if self.journal.is_mute() {
-            return;
-        }
-        for environment in self.intake.environments() {
-            loop {
-                let rows = self.intake.take_unwritten(&environment);
-                if rows.is_empty() {
-                    break;
-                }
-                let record = entry::added(environment.as_str(), unix_now_ms(), &rows.rows, &rows.targets);
-                self.journal.push(&record);
-            }
-        }
-    }
-
-    /// Closes open sums. Those of an environment that still has closed ones
-    /// go on: an outage costs no memory but for new keys. `all`: in any case.
-    fn close(&mut self, all: bool) {
-        self.tell();
-        let now = Instant::now();
-        for environment in self.intake.environments() {
-            let active_ms = self.intake.active_ms(&environment).unwrap_or_default();
-            let lane = self.lanes.entry(environment.clone()).or_insert_with(|| Lane::new(now, active_ms));
-            lane.active_ms = lane.active_ms.max(active_ms);
-            if !all && !lane.closed.is_empty() {
-                continue;
-            }
-            let Some((untold, rows)) = self.intake.close(&environment) else {
-                continue;
-            };
-            if !untold.is_empty() && !self.journal.is_mute() {
-                for record in entry::added_lines(environment.as_str(), active_ms, &untold) {
-                    self.journal.push(&record);
-                }
-            }
-            if lane.closed.is_empty() {
-                lane.closed = rows;
-            } else {
-                lane.closed.rows.extend(rows.rows);
-                lane.closed.targets.extend(rows.targets);
-            }
-        }
-    }
-
-    fn drop_gone(&mut self) {
-        let now_ms = unix_now_ms();
-        let Self { lanes, intake, counters, journal, .. } = self;
-        lanes.retain(|environment, lane| {
-            if lane.is_empty() || !lane.is_gone(now_ms) {
-                return !lane.is_empty() || lane.failures() > 0;
-            }
-            let mut lost = lane.sum();
-            lane.closed.give_room_back(&intake.rooms);
-            if let Some((_, rows)) = intake.close(environment) {
-                rows.give_room_back(&intake.rooms);
-                lost.add(rows.sum());
-            }
-            counters.dropped(DropReason::Gone, lost);
-            journal.push(&entry::gone(environment.as_str()));
-            let Lost { evaluations, targets } = lost;
-            tracing::warn!(%environment, evaluations, targets, "SDK metrics dropped: nothing was heard of their environment for a day");
-            false
-        });
     }
 
     fn next_attempt(&self) -> Option<Instant> {
@@ -277,10 +208,6 @@ impl Forwarder {
         let most = if self.flushing { FLUSH_FAILURES } else { u32::MAX };
         let able = self.lanes.iter().filter(move |(_, lane)| lane.failures() < most && (room || !lane.wants_batch()));
         able.filter_map(|(environment, lane)| Some((environment, lane.next_attempt()?)))
-    }
-
-    fn frozen_bytes(&self) -> usize {
-        self.lanes.values().map(Lane::frozen_bytes).sum()
     }
 
     /// Begins every attempt that is due, the longest waiting first, within
@@ -322,7 +249,17 @@ impl Forwarder {
         }
     }
 
-    fn settle(&mut self, ended: Result<(Id, Delivery), tokio::task::JoinError>) {
+    /// Settles an attempt and others that have ended meanwhile: the journal
+    /// is synced once for all.
+    async fn settle_all(&mut self, first: Result<(Id, Delivery), JoinError>) {
+        self.settle(first);
+        while let Some(ended) = self.under_way.try_join_next_with_id() {
+            self.settle(ended);
+        }
+        self.journal.flush().await;
+    }
+
+    fn settle(&mut self, ended: Result<(Id, Delivery), JoinError>) {
         let (id, delivery) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -372,30 +309,6 @@ impl Forwarder {
                 }
             }
         }
-    }
-
-    async fn rewrite_if_due(&mut self, now: Instant) {
-        let rooms = &self.intake.rooms;
-        let live_bytes = rooms.rows.bytes() + rooms.targets.bytes() + self.frozen_bytes();
-        if !self.journal.wants_rewrite(live_bytes, now) {
-            return;
-        }
-        let mut images = Vec::new();
-        let mut open: HashSet<EnvironmentId> = self.intake.environments().into_iter().collect();
-        for (environment, lane) in &self.lanes {
-            let mut rows = vec![lane.closed.clone()];
-            if open.remove(environment) {
-                rows.push(self.intake.written(environment));
-            }
-            let batches = lane.batches().map(|(batch, sent)| (batch.clone(), sent)).collect();
-            images.push(Image { environment: environment.clone(), active_ms: lane.active_ms, rows, batches });
-        }
-        for environment in open {
-            let rows = vec![self.intake.written(&environment)];
-            let active_ms = self.intake.active_ms(&environment).unwrap_or_default();
-            images.push(Image { environment, active_ms, rows, batches: Vec::new() });
-        }
-        self.journal.rewrite(images).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::aggregate::Rows;
-use super::batch::Batch;
+use super::batch::{Batch, BatchId};
 use super::entry::{self, Entry};
 use super::replay::{Replay, Restored};
 use crate::snapshot::content::EnvironmentId;
@@ -34,7 +34,7 @@ impl Image {
     fn records(self) -> impl Iterator<Item = String> {
         let Image { environment, active_ms, rows, batches } = self;
         let id = environment.clone();
-        let alive = entry::added(id.as_str(), active_ms, &[], &[]);
+        let alive = entry::added(id.as_str(), active_ms, &Rows::default());
         let batches = batches.into_iter().map(move |(batch, sent)| entry::waiting(id.as_str(), &batch, sent));
         let rows = rows.into_iter().flat_map(move |rows| {
             // One line's worth at a time: the iterator owns what it reads.
@@ -51,6 +51,8 @@ impl Image {
 pub struct Journal {
     // Away while a thread writes.
     log: Option<AppendLog>,
+    // Nobody else may write there meanwhile.
+    _lock: Option<Arc<DataDir>>,
     mute: bool,
     lines: String,
     /// Lines were lost, or there is no good file yet: only the whole state
@@ -60,27 +62,40 @@ pub struct Journal {
     not_before: Option<Instant>,
 }
 
-/// What was restored, by environment.
-pub type Past = Vec<(EnvironmentId, Restored)>;
+/// What an earlier process left.
+#[derive(Debug, Default)]
+pub struct Past {
+    pub environments: Vec<(EnvironmentId, Restored)>,
+    /// Batches of other relays that it took.
+    pub seen: Vec<(BatchId, i64)>,
+}
 
 impl Journal {
     /// No journal.
     #[must_use]
     pub fn mute() -> Self {
-        Journal { log: None, mute: true, lines: String::new(), broken: false, failing: false, not_before: None }
+        Journal {
+            log: None,
+            _lock: None,
+            mute: true,
+            lines: String::new(),
+            broken: false,
+            failing: false,
+            not_before: None,
+        }
     }
 
     /// Opens the directory's journal and reads what an earlier process left.
     /// Damage is said and costs what is damaged; it never stops the start.
     #[must_use]
-    pub fn open(directory: &DataDir) -> (Self, Past) {
+    pub fn open(directory: &Arc<DataDir>) -> (Self, Past) {
         let mut replay = Replay::default();
         let mut unread = 0_usize;
         let opened = AppendLog::open(directory, FILE, KIND, |record| match Entry::parse(record) {
             Ok(entry) => replay.apply(entry),
             Err(_) => unread += 1,
         });
-        let mut journal = Journal { mute: false, broken: true, ..Journal::mute() };
+        let mut journal = Journal { mute: false, broken: true, _lock: Some(Arc::clone(directory)), ..Journal::mute() };
         match opened {
             Ok((log, ending)) => {
                 if let Ending::Damaged { aside, what } = ending {
@@ -96,8 +111,9 @@ impl Journal {
         if unread > 0 {
             tracing::error!(lines = unread, "lines of unsent SDK metrics are not understood and are left out");
         }
-        let past = replay.finish().into_iter().map(|(id, restored)| (EnvironmentId::new(&id), restored));
-        (journal, past.collect())
+        let (environments, seen) = replay.finish();
+        let environments = environments.into_iter().map(|(id, restored)| (EnvironmentId::new(&id), restored));
+        (journal, Past { environments: environments.collect(), seen })
     }
 
     /// There is no journal.
@@ -124,7 +140,7 @@ impl Journal {
         self.on_thread(move |log| log.append(&lines)).await;
     }
 
-    /// The file should be written anew: it has grown to several times of
+    /// The file should be written anew: it has grown to twice the memory of
     /// what is worth keeping (`live_bytes`), or is broken.
     #[must_use]
     pub fn wants_rewrite(&self, live_bytes: usize, now: Instant) -> bool {
@@ -132,14 +148,18 @@ impl Journal {
             return false;
         };
         let due = self.not_before.is_none_or(|time| time <= now);
-        due && (self.broken || log.length() > REWRITE_FROM_BYTES.max(4 * live_bytes as u64))
+        due && (self.broken || log.length() > REWRITE_FROM_BYTES.max(2 * live_bytes as u64))
     }
 
     /// Replaces the file by the whole state.
-    pub async fn rewrite(&mut self, images: Vec<Image>) {
+    pub async fn rewrite(&mut self, images: Vec<Image>, seen: Vec<(BatchId, i64)>) {
         // The state has what the lines would say.
         self.lines.clear();
-        self.on_thread(move |log| log.rewrite(images.into_iter().flat_map(Image::records))).await;
+        self.on_thread(move |log| {
+            let seen = seen.chunks(entry::ROWS_A_LINE).map(entry::seen);
+            log.rewrite(images.into_iter().flat_map(Image::records).chain(seen))
+        })
+        .await;
     }
 
     async fn on_thread(&mut self, write: impl FnOnce(&mut AppendLog) -> Result<(), DurableError> + Send + 'static) {
@@ -181,5 +201,5 @@ impl Journal {
 /// Opens the journal of a directory, if there is one.
 #[must_use]
 pub fn open(directory: Option<&Arc<DataDir>>) -> (Journal, Past) {
-    directory.map_or_else(|| (Journal::mute(), Vec::new()), |directory| Journal::open(directory))
+    directory.map_or_else(|| (Journal::mute(), Past::default()), Journal::open)
 }

@@ -29,6 +29,23 @@
 //!
 //! [`Usage::dropped`] is for modes with nowhere to send to.
 //!
+//! # Bounds
+//! * open and closed sums: `metrics-max-keys` keys and 64 MiB; as much again
+//!   for rows of `targetData`. A key that has no room counts for the global
+//!   target where that has a row of the same flag, else it is dropped.
+//! * bodies being read: 128 MiB together. Texts of a row: 1 KiB (a value
+//!   8 KiB), longer ones are cut; a target above 64 KiB loses its attributes.
+//! * frozen batches: 64 MiB, 1,000 rows and 1 MiB each (one row alone may be
+//!   larger), one under way per environment, 16 in all.
+//! * the journal: 16 MiB, or twice the memory above, and a copy of that
+//!   while it is written anew. Damaged ones are set aside, the last is kept.
+//! * targets to register: 10,000 and 16 MiB; 4 under way, 20 a second, 3
+//!   attempts; 100,000 remembered for an hour.
+//! * what nobody takes: an environment that sends nothing and takes nothing
+//!   for a day loses what it has.
+//!
+//! What a bound drops is counted by reason (`ff_relay_metrics_dropped_total`).
+//!
 //! # Promise
 //! With `data-dir` every sum is on disk within a second, every batch before
 //! it is sent, and what became of it right after. Without, a crash loses
@@ -45,6 +62,7 @@ pub mod entry;
 pub mod forward;
 pub mod intake;
 pub mod journal;
+mod keeping;
 pub mod key;
 pub mod lane;
 pub mod parse;
@@ -52,6 +70,7 @@ pub mod register;
 pub mod registrar;
 pub mod replay;
 pub mod room;
+pub mod seen;
 pub mod service;
 pub mod settings;
 

@@ -73,3 +73,25 @@ fn a_body_that_breaks_off_is_not_taken() {
     connection.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
     assert!(connection.is_closed() || connection.head().status == 400);
 }
+
+#[test]
+fn offline_counts_what_it_drops() {
+    let relay = TestRelay::offline(&golden(), &[]);
+    let attribute = |key: &str, value: &str| json!({"key": key, "value": value});
+    let attributes = [attribute("featureName", "f"), attribute("SDK_TYPE", "server"), attribute("JAR_VERSION", "1.9")];
+    let row = json!({"timestamp": 1, "count": 5, "metricsType": "FFMETRICS", "attributes": attributes});
+    let body = json!({"metricsData": [row, row], "targetData": [{"identifier": "t"}]}).to_string();
+    assert_eq!(post(&relay, &[], body.as_bytes()).status, 200);
+    // Nothing is taken of a body that is bad at its end.
+    assert_eq!(post(&relay, &[], format!("{body}x").as_bytes()).status, 400);
+    let text = request(relay.sdk, "GET", "/metrics", &[], b"").text();
+    for line in [
+        "ff_relay_metrics_dropped_total{reason=\"off\"} 10".to_owned(),
+        "ff_relay_metrics_targets_dropped_total{reason=\"off\"} 1".to_owned(),
+        format!(
+            "ff_proxy_sdk_usage{{envID=\"{ENVIRONMENT}\",sdk_type=\"server\",sdk_version=\"1.9\",sdk_language=\"\"}} 10"
+        ),
+    ] {
+        assert!(text.contains(&line), "{line}\n{text}");
+    }
+}
