@@ -271,3 +271,42 @@ fn an_empty_configuration_is_not_believed_at_once() {
     assert_eq!(at.other.version("b"), 1);
     assert!(planted.hits() <= 1);
 }
+
+/// Messages about keys may have been missed while Harness is away.
+pub fn nobody_is_refused_while_upstream_is_away() {
+    let at = both(&["--flag-poll-interval=500ms"]);
+    at.fake.stop();
+    wait_for("stale data", || (health_of(at.relay.sdk, ENVIRONMENT)["stale"] == true).then_some(()));
+    assert_eq!((authenticate(at.relay.sdk, KEY).status, authenticate(at.relay.sdk, "nobody's").status), (200, 500));
+    at.fake.add_key(ENVIRONMENT, "fresh", "Client");
+    at.fake.restart();
+    wait_for("the new key", || (authenticate(at.relay.sdk, "fresh").status == 200).then_some(()));
+    wait_for("a refusal", || (authenticate(at.relay.sdk, "nobody's").status == 401).then_some(()));
+}
+
+/// An environment that comes back goes on where its versions were, because SDKs that knew it may still run.
+#[test]
+fn an_environment_that_comes_back_is_served_higher() {
+    let at = both(&[]);
+    for version in 2..5 {
+        at.fake.patch_flag(OTHER, "b", |_| ());
+        at.other.wait_for_version("b", version);
+    }
+    at.fake.remove_environment(OTHER);
+    wait_for("a refusal", || (at.other.flag("b").status == 401).then_some(()));
+    at.fake.silently(|| at.fake.add_environment(OTHER, OTHER_KEY));
+    at.fake.silently(|| at.fake.create_flag(OTHER, boolean("b", false, 1)));
+    at.fake.send_to_proxies(&json!({"event": "environmentsAdded", "domain": "proxy", "environments": [OTHER]}));
+    wait_for("the environment", || (at.other.flag("b").status == 200).then_some(()));
+    assert_eq!(at.other.flag("b").ok()["defaultServe"]["variation"], "false");
+    assert!(at.other.version("b") > 4, "{}", at.other.version("b"));
+}
+
+/// The configuration holds every environment's lists: they are not fetched one by one beside it.
+#[test]
+fn nothing_is_fetched_twice_at_the_start() {
+    let at = both(&[]);
+    let lists = at.fake.count(Route::Flags) + at.fake.count(Route::Segments);
+    let pages = at.fake.count(Route::ProxyConfig);
+    assert!(lists == 0 && pages <= 2, "{lists} lists beside {pages} pages");
+}
