@@ -20,7 +20,11 @@ fn the_relay_may_be_first() {
     let ready = get(relay.sdk, "/readyz", &[]);
     assert_eq!(ready.status, 503);
     assert!(!ready.json()["reasons"].as_array().unwrap().is_empty());
-    assert_eq!(health(relay.sdk)["configStatus"]["state"], "INITIALIZING");
+    let all = health(relay.sdk);
+    assert_eq!(all["configStatus"]["state"], "INITIALIZING");
+    for status in ["configStatus", "streamStatus"] {
+        assert!(all[status]["since"].as_i64().unwrap() > 1_700_000_000_000, "{status} has a time: {all}");
+    }
     fake.restart();
     wait_ready(relay.sdk);
     let sdk = Sdk::connect(relay.sdk, KEY, ENVIRONMENT);
