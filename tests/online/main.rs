@@ -13,6 +13,7 @@ mod support;
 #[path = "../support/tls_front.rs"]
 mod tls_front;
 
+mod follower;
 mod setup;
 
 mod bad_answers;
