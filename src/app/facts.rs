@@ -35,7 +35,7 @@ pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceSta
 fn everything_is_there(store: Store, status: SourceStatus) -> Fact {
     Box::new(move || {
         let index = store.index();
-        let waits = |environment: &Environment| environment.snapshot().is_none() && !is_refused(environment);
+        let waits = |environment: &Environment| environment.snapshot().is_none() && !environment.is_refused();
         let missing = index.environments.values().filter(|environment| waits(environment)).count();
         let served = index.environments.values().any(|environment| environment.snapshot().is_some());
         match missing {
@@ -44,10 +44,6 @@ fn everything_is_there(store: Store, status: SourceStatus) -> Fact {
             missing => Some(format!("{missing} environments have never been synced")),
         }
     })
-}
-
-fn is_refused(environment: &Environment) -> bool {
-    environment.sync.load().as_ref().is_some_and(|sync| sync.phase == Phase::Refused)
 }
 
 /// For how long an environment may have been behind, in milliseconds.

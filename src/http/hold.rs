@@ -52,7 +52,9 @@ impl Hold {
         let arrival = certainty.arrival();
         let now = || {
             let refused = key.is_some_and(|key| certainty.is_refused(key));
-            match look(&store.index(), refused || certainty.is_certain(arrival)) {
+            // Certainty first: what made it certain is then in the index.
+            let certain = refused || store.is_certain(arrival);
+            match look(&store.index(), certain) {
                 Look::Found(found) => Some(Ok(found)),
                 Look::Absent => {
                     if let Some(key) = key.filter(|_| !refused) {

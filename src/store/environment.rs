@@ -56,6 +56,12 @@ impl Environment {
         self.snapshot.load()
     }
 
+    /// True while upstream refuses its key.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.sync.load().as_ref().is_some_and(|sync| sync.phase == super::sync_state::Phase::Refused)
+    }
+
     /// Swaps the snapshot, then wakes the streams: who is told of a change
     /// and asks finds it.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {

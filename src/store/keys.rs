@@ -137,9 +137,14 @@ impl KeyCertainty {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    pub(super) fn index_changed(&self, gone: impl Iterator<Item = KeyHash>, come: impl Iterator<Item = KeyHash>) {
-        gone.for_each(|key| self.refused.insert(key, ()));
-        come.for_each(|key| self.refused.invalidate(&key));
+    /// These keys are good no more.
+    pub(super) fn gone<'a>(&self, keys: impl Iterator<Item = &'a KeyHash>) {
+        keys.for_each(|key| self.refused.insert(*key, ()));
+    }
+
+    /// These keys are good from now on; the index has changed.
+    pub(super) fn come<'a>(&self, keys: impl Iterator<Item = &'a KeyHash>) {
+        keys.for_each(|key| self.refused.invalidate(key));
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -196,9 +201,9 @@ mod tests {
     #[test]
     fn withdrawn_keys_are_refused_until_they_come_back() {
         let (keys, key) = (KeyCertainty::default(), Digest::of(b"k"));
-        keys.index_changed(std::iter::once(key), std::iter::empty());
+        keys.gone(std::iter::once(&key));
         assert!(keys.is_refused(&key));
-        keys.index_changed(std::iter::empty(), std::iter::once(key));
+        keys.come(std::iter::once(&key));
         assert!(!keys.is_refused(&key));
     }
 }

@@ -48,6 +48,13 @@ impl Index {
         self.keys.get(hash)
     }
 
+    /// True if every environment has been loaded, but for those whose key
+    /// upstream refuses. Until then an unknown key may be one of theirs.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.environments.values().all(|environment| environment.snapshot().is_some() || environment.is_refused())
+    }
+
     /// Every environment, sorted by id.
     #[must_use]
     pub fn sorted(&self) -> Vec<&Arc<Environment>> {
@@ -82,6 +89,13 @@ impl Store {
     #[must_use]
     pub fn index(&self) -> Guard<Arc<Index>> {
         self.shared.index.load()
+    }
+
+    /// True if what is unknown now does certainly not exist, seen from a
+    /// question that came then.
+    #[must_use]
+    pub fn is_certain(&self, arrival: keys::Arrival) -> bool {
+        self.shared.certainty.is_certain(arrival) && self.index().is_complete()
     }
 
     /// How sure the relay is of its key list.

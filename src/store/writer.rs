@@ -186,20 +186,35 @@ impl StoreWriter {
         let fresh: HashMap<&EnvironmentId, &Snapshot> =
             publish.iter().map(|(environment, snapshot)| (&environment.id, &**snapshot)).collect();
         let before = self.shared.index.load_full();
-        let keys = keys_of(&environments, &fresh, &before.keys);
+        let after = Arc::new(Index { keys: keys_of(&environments, &fresh, &before.keys), environments });
         drop(fresh);
+        self.take_keys_away(&before, &after);
         for (environment, snapshot) in publish {
             environment.publish(snapshot);
         }
-        let after = Arc::new(Index { environments, keys });
         self.shared.index.store(Arc::clone(&after));
         gone.iter().for_each(|environment| environment.close());
-        let missing = |one: &Index, other: &Index| -> Vec<KeyHash> {
-            one.keys.keys().filter(|key| !other.keys.contains_key(*key)).copied().collect()
-        };
-        let (lost, come) = (missing(&before, &after), missing(&after, &before));
-        self.shared.certainty.index_changed(lost.into_iter(), come.into_iter());
+        self.shared.certainty.come(after.keys.keys().filter(|key| !before.keys.contains_key(*key)));
         applied
+    }
+}
+
+impl StoreWriter {
+    /// Keys that are good no more lead nowhere before any stream is cut: an
+    /// SDK that comes back at once is refused.
+    fn take_keys_away(&self, before: &Index, after: &Index) {
+        let stays = |key: &KeyHash, environment: &Arc<Environment>| {
+            after.keys.get(key).is_some_and(|owner| Arc::ptr_eq(owner, environment))
+        };
+        let (kept, lost): (Vec<_>, Vec<_>) = before.keys.iter().partition(|(key, environment)| stays(key, environment));
+        if lost.is_empty() {
+            return;
+        }
+        self.shared.certainty.gone(lost.iter().map(|(key, _)| *key).filter(|key| !after.keys.contains_key(*key)));
+        let keys = kept.into_iter().map(|(key, environment)| (*key, Arc::clone(environment))).collect();
+        let stay = before.environments.iter().filter(|(id, _)| after.environments.contains_key(*id));
+        let environments = stay.map(|(id, environment)| (id.clone(), Arc::clone(environment))).collect();
+        self.shared.index.store(Arc::new(Index { environments, keys }));
     }
 }
 

@@ -120,9 +120,8 @@ impl Api {
                 Err(_) => return Err(NoStream::Refused),
             }
         };
+        let certain = self.store.certainty().is_refused(&key) || self.store.is_certain(arrival);
         let index = self.store.index();
-        let certainty = self.store.certainty();
-        let certain = certainty.is_refused(&key) || certainty.is_certain(arrival);
         let Some(owner) = index.environment_of_key(&key) else {
             return Err(if certain { NoStream::Refused } else { NoStream::Later });
         };

@@ -33,7 +33,7 @@ pub struct ListOutcome {
     /// Something is different from before.
     pub changed: bool,
     /// Items that came with a lower version and other content: the old ones
-    /// stay until each was fetched once more.
+    /// stay until each was fetched once more, alone or in a list.
     pub doubtful: Vec<ItemKey>,
     /// Something is not believed yet: look again after [`SECOND_LOOK`].
     pub look_again: bool,
@@ -57,6 +57,8 @@ struct Deleted {
 struct Kind {
     held: BTreeMap<Arc<str>, Held>,
     deleted: HashMap<Arc<str>, Deleted>,
+    /// What a list said of items that went back, until it is said again.
+    doubted: HashMap<Arc<str>, Digest>,
     /// A whole list was read, or restored.
     loaded: bool,
     list_began: Began,
@@ -146,6 +148,7 @@ impl Assembly {
             return false;
         }
         kind.deleted.remove(&identifier);
+        kind.doubted.remove(&identifier);
         let before = kind.held.insert(identifier, Held { item: Arc::clone(&item), began });
         before.is_none_or(|before| before.item.digest != item.digest || before.item.version != item.version)
     }
@@ -199,6 +202,7 @@ impl Kind {
         let before = self.held.len();
         self.held.retain(|identifier, held| held.began > began || listed.contains(identifier));
         outcome.changed |= self.held.len() != before;
+        self.doubted.retain(|identifier, _| listed.contains(identifier));
         for item in items {
             self.take(item, began, now, &mut outcome);
         }
@@ -220,8 +224,14 @@ impl Kind {
         match self.held.get_mut(identifier) {
             Some(held) if held.began > began => {}
             Some(held) if held.item.digest == item.digest && held.item.version == item.version => held.began = began,
-            Some(held) if version(&item) < version(&held.item) => outcome.doubtful.push(item.key.clone()),
+            Some(held)
+                if version(&item) < version(&held.item) && self.doubted.get(identifier) != Some(&item.digest) =>
+            {
+                self.doubted.insert(Arc::clone(identifier), item.digest);
+                outcome.doubtful.push(item.key.clone());
+            }
             Some(held) => {
+                self.doubted.remove(identifier);
                 *held = Held { item, began };
                 outcome.changed = true;
             }

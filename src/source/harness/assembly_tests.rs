@@ -81,6 +81,11 @@ fn a_lower_version_with_other_content_is_fetched_once_more() {
     assert_eq!(table.versions(), [("a".into(), 5)]);
     assert!(table.assembly.item(flag("a", 4, "off"), Began(3)));
     assert_eq!(table.versions(), [("a".into(), 4)]);
+    // A second list that says the same is believed, too.
+    assert_eq!(table.list(4, 2, &[flag("a", 3, "on")]).doubtful, [key("a")]);
+    assert_eq!(table.list(5, 3, &[flag("a", 2, "on")]).doubtful, [key("a")], "it says something else");
+    assert!(table.list(6, 4, &[flag("a", 2, "on")]).changed);
+    assert_eq!(table.versions(), [("a".into(), 2)]);
 }
 
 #[test]

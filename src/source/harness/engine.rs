@@ -107,6 +107,14 @@ impl Engine {
         }
     }
 
+    /// Ends when everything that was ordered before is served.
+    pub async fn reach(&self) {
+        let (answer, reached) = tokio::sync::oneshot::channel();
+        self.order_given(Order::Reach(answer)).await;
+        // It fails only when the process ends.
+        let _ = reached.await;
+    }
+
     /// Has environments taken away, their streams too.
     pub async fn withdraw(&self, feeds: Vec<Arc<Feed>>) {
         feeds.iter().for_each(|feed| feed.withdraw());

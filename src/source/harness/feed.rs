@@ -170,7 +170,7 @@ impl Feed {
             let ListOutcome { changed: this, doubtful, look_again } = state.assembly.list(kind, began, items, now);
             taken.changed |= this;
             taken.believed &= doubtful.is_empty() && !look_again;
-            doubtful.into_iter().for_each(|key| state.schedule.doubt(key, now));
+            state.schedule.doubt(doubtful, now);
             if look_again {
                 tracing::warn!(
                     environment = %self.id,

@@ -30,6 +30,8 @@ pub enum Order {
     Withdraw(Vec<Arc<Feed>>),
     /// Know an environment that has no content yet.
     Open(EnvironmentId, oneshot::Sender<Arc<Environment>>),
+    /// Say when everything that was ordered before is done.
+    Reach(oneshot::Sender<()>),
 }
 
 /// Takes orders until told to stop.
@@ -74,6 +76,9 @@ fn take(intake: &mut Intake, order: Order) {
         Order::Open(id, answer) => {
             // Who asked may have ended.
             let _ = answer.send(intake.writer().open(&id));
+        }
+        Order::Reach(answer) => {
+            let _ = answer.send(());
         }
     }
 }

@@ -46,12 +46,15 @@ pub async fn pages_of_keys(calls: &Calls, admin: &AdminAccess, scope: &Scope) ->
 pub async fn refresh(engine: &Engine, admin: &AdminAccess, route: &Route, roster: &Roster) -> Result<bool, CallError> {
     let began = engine.begin();
     let read = pages_of_keys(&engine.calls, admin, &route.feed.scope()).await;
-    roster.keys_read(&route.feed.id, read.as_ref().err().map(ToString::to_string));
-    let taken = route.feed.keys(&read?, began, Instant::now());
-    if taken.changed {
+    let error = read.as_ref().err().map(ToString::to_string);
+    let taken = read.map(|hashes| route.feed.keys(&hashes, began, Instant::now()));
+    if taken.as_ref().is_ok_and(|taken| taken.changed) {
+        // Who waits for the reading must find the keys of it.
         engine.apply(&route.feed).await;
+        engine.reach().await;
     }
-    Ok(taken.believed)
+    roster.keys_read(&route.feed.id, error);
+    taken.map(|taken| taken.believed)
 }
 
 /// How far apart readings of all lists are at least.

@@ -372,6 +372,8 @@ impl Main {
                 };
                 self.next_fetch = now + interval;
                 self.judge_absent(&found, began, now).await;
+                // Who waits for the reading must find the keys of it.
+                self.engine.reach().await;
                 self.status.good("Harness, by a proxy key", true, now_ms());
                 let since_up = self.up_since.is_some_and(|up| began > up);
                 certainty_of.certainty().set(true);

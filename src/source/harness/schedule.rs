@@ -145,11 +145,17 @@ impl Schedule {
         self.wanted.insert(key, Want { version, stale, tries: 0, due: now, messages });
     }
 
-    /// An item has to be looked at once more.
-    pub fn doubt(&mut self, key: ItemKey, now: Instant) {
-        self.messages += 1;
-        let messages = self.messages;
-        self.wanted.entry(key).or_insert(Want { version: None, stale: None, tries: 0, due: now, messages });
+    /// Items have to be looked at once more.
+    pub fn doubt(&mut self, keys: Vec<ItemKey>, now: Instant) {
+        if keys.len() > MAX_SINGLE {
+            return self.resync(now);
+        }
+        for key in keys {
+            self.messages += 1;
+            let messages = self.messages;
+            let want = Want { version: None, stale: None, tries: 0, due: now, messages };
+            self.wanted.entry(key).and_modify(|want| want.messages = messages).or_insert(want);
+        }
     }
 
     /// A message said that an item is gone.
