@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::fake_harness::{FakeHarness, Fault, Route};
-use crate::setup::{Sdk, followed, health_of, one_environment, relay, turn_off, wait_ready};
+use crate::setup::{Sdk, followed, health_of, one_environment, relay, turn_off, wait_ready, wait_within};
 use crate::support::client::get;
 use crate::support::configuration::{ENVIRONMENT, KEY, boolean};
 use crate::support::wait_for;
@@ -87,7 +87,7 @@ fn null_means_none() {
     let relay = relay(&fake, &[]);
     wait_ready(relay.sdk);
     let sdk = Sdk::connect(relay.sdk, KEY, ENVIRONMENT);
-    assert_eq!((sdk.flags().len(), sdk.get("target-segments").text()), (1, "[]\n".to_owned()));
+    assert_eq!((sdk.flags().len(), sdk.get("target-segments").ok()), (1, json!([])));
 }
 
 #[test]
@@ -182,4 +182,35 @@ fn compressed_answers_are_read() {
     sdk.wait_for_version("f7", 2);
     let asked = &fake.requests(Route::Flags)[0];
     assert!(asked.header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip")));
+}
+
+/// Upstream cannot give one flag for now: the others must not wait behind it.
+#[test]
+fn one_item_that_cannot_be_fetched_holds_up_no_other() {
+    for fault in [Fault::status(500), Fault::html()] {
+        let shown = format!("{fault:?}");
+        let fake = one_environment();
+        fake.create_flag(ENVIRONMENT, boolean("b", true, 1));
+        let (_relay, sdk) = followed(&fake, &[]);
+        let planted = fake.fail(Route::Flag).when(|request| request.item.as_deref() == Some("a")).with(fault);
+        fake.patch_flag(ENVIRONMENT, "a", turn_off);
+        wait_for(&shown, || (planted.hits() > 0).then_some(()));
+        let since = Instant::now();
+        fake.patch_flag(ENVIRONMENT, "b", turn_off);
+        sdk.wait_for_version("b", 2);
+        assert!(since.elapsed() < Duration::from_secs(10), "{shown}: took {:?}", since.elapsed());
+    }
+}
+
+/// What was made good is no longer called stale.
+#[test]
+fn one_failed_fetch_is_forgotten_once_it_worked() {
+    let fake = one_environment();
+    let (_relay, sdk) = followed(&fake, &[]);
+    let planted = fake.fail(Route::Flag).times(1).with(Fault::status(500));
+    fake.patch_flag(ENVIRONMENT, "a", turn_off);
+    sdk.wait_for_version("a", 2);
+    assert_eq!(planted.hits(), 1);
+    let fresh = || (health_of(sdk.relay, ENVIRONMENT)["stale"] == false).then_some(());
+    wait_within(Duration::from_secs(10), "fresh data", fresh);
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fake_harness::{Fault, Route};
-use crate::setup::{Sdk, followed, health_of, one_environment, relay, turn_off};
+use crate::setup::{Sdk, followed, health_of, one_environment, relay, turn_off, wait_within};
 use crate::support::client::get;
 use crate::support::configuration::{ENVIRONMENT, KEY};
 use crate::support::wait_for;
@@ -83,4 +83,18 @@ fn a_key_that_worked_and_is_refused_withdraws_nothing() {
     fake.clear(&refused);
     fake.silently(|| fake.patch_flag(ENVIRONMENT, "a", turn_off));
     assert_eq!(events.next().unwrap()["version"], 2);
+}
+
+/// Authentication fails once on the way to a new token: afterwards all is well, and health says so.
+#[test]
+fn a_failed_authentication_is_forgotten_once_it_worked() {
+    let fake = one_environment();
+    let (_relay, sdk) = followed(&fake, &[]);
+    fake.expire_tokens();
+    let failed = fake.fail(Route::Auth).times(1).with(Fault::status(500));
+    fake.patch_flag(ENVIRONMENT, "a", turn_off);
+    sdk.wait_for_version("a", 2);
+    assert_eq!(failed.hits(), 1);
+    let fresh = || (health_of(sdk.relay, ENVIRONMENT)["stale"] == false).then_some(());
+    wait_within(Duration::from_secs(10), "fresh data", fresh);
 }

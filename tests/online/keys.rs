@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::fake_harness::{FakeHarness, Fault, Route};
+use crate::fake_harness::{FakeHarness, Fault, Request, Route};
 use crate::setup::{Sdk, authenticate, followed, one_environment, relay, relay_for, two_environments, wait_ready};
 use crate::support::client::get;
 use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY, boolean};
@@ -97,6 +97,21 @@ pub fn nobody_is_refused_while_the_list_cannot_be_read() {
     assert_eq!(authenticate(sdk.relay, KEY).status, 200);
     fake.clear_faults();
     wait_for("a refusal", || (authenticate(sdk.relay, "nobody's").status == 401).then_some(()));
+}
+
+/// Nothing but what `data-dir` held, and Harness away: an unknown key may be a new one.
+pub fn nobody_is_refused_by_what_was_stored() {
+    let fake = one_environment();
+    let data = tempfile::tempdir().unwrap();
+    let option = format!("--data-dir={}", data.path().display());
+    let (running, _) = followed(&fake, &[&option]);
+    drop(running);
+    fake.stop();
+    let relay = relay(&fake, &[&option]);
+    wait_ready(relay.sdk);
+    assert_eq!((authenticate(relay.sdk, KEY).status, authenticate(relay.sdk, "nobody's").status), (200, 500));
+    fake.restart();
+    wait_for("a refusal", || (authenticate(relay.sdk, "nobody's").status == 401).then_some(()));
 }
 
 /// A key that is no longer listed: gone after a second look, its streams too.
@@ -225,16 +240,42 @@ fn two_server_keys_of_one_environment_are_one_environment() {
     }
 }
 
-#[test]
-fn forty_keys_are_all_served() {
+/// So many environments, each with one flag, and their keys.
+fn many(count: usize) -> (FakeHarness, Vec<(String, String)>) {
     let fake = FakeHarness::start();
-    let environments: Vec<(String, String)> = (0..40)
+    let environments: Vec<(String, String)> = (0..count)
         .map(|number| (format!("key-{number}"), format!("555555{number:02}-5555-4555-8555-5555555555{number:02}")))
         .collect();
     for (key, id) in &environments {
         fake.add_environment(id, key);
         fake.create_flag(id, boolean(&format!("flag-of-{key}"), true, 1));
     }
+    (fake, environments)
+}
+
+/// Upstream takes the keys of most environments for wrong from some time on: the few others must go on.
+#[test]
+fn many_keys_that_go_bad_do_not_stop_the_others() {
+    let (fake, environments) = many(72);
+    let keys: Vec<&str> = environments.iter().map(|(key, _)| key.as_str()).collect();
+    let relay = relay_for(&fake, &keys, &["--resync-interval=500ms", "--flag-poll-interval=500ms"]);
+    wait_ready(relay.sdk);
+    let (last_key, last) = environments.last().unwrap();
+    let sdk = Sdk::connect(relay.sdk, last_key, last);
+    let bad: Vec<String> = environments[..70].iter().map(|(_, id)| id.clone()).collect();
+    let is_bad = move |request: &Request| request.environment.as_ref().is_some_and(|id| bad.contains(id));
+    let refused = fake.fail(Route::Auth).when(is_bad).with(Fault::status(403));
+    fake.expire_tokens();
+    wait_for("refusals", || (refused.hits() >= 70).then_some(()));
+    for version in 2..5 {
+        fake.patch_flag(last, &format!("flag-of-{last_key}"), |_| ());
+        sdk.wait_for_version(&format!("flag-of-{last_key}"), version);
+    }
+}
+
+#[test]
+fn forty_keys_are_all_served() {
+    let (fake, environments) = many(40);
     let keys: Vec<&str> = environments.iter().map(|(key, _)| key.as_str()).collect();
     let relay = relay_for(&fake, &keys, &[]);
     wait_ready(relay.sdk);

@@ -10,7 +10,10 @@ mod relay_process;
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../relay/support/mod.rs"]
 mod support;
+#[path = "../support/tls_front.rs"]
+mod tls_front;
 
+mod follower;
 mod setup;
 
 mod bad_answers;
@@ -32,5 +35,6 @@ mod single_changes;
 mod start_order;
 mod target_registration;
 mod throttled;
+mod upstream_tls;
 mod usage;
 mod versions;

@@ -1,147 +1,24 @@
 //! A model that changes at random under faults at random: in the end the relay's answers are the model's, every SDK was led to
 //! them by its stream alone, and no version that was served ever went down.
 
-use std::collections::BTreeMap;
-use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fake_harness::changes::Kind;
-use crate::fake_harness::{FakeHarness, Fault, Route, lock};
-use crate::setup::{PROXY_KEY, Sdk, authenticate, proxy_relay, relay_for, segment, two_environments, wait_ready};
+use crate::fake_harness::{FakeHarness, Fault, Route};
+use crate::follower::{Follower, difference, version_of};
+use crate::setup::{PROXY_KEY, Sdk, authenticate, segment, start, two_environments, wait_ready};
 use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY, boolean};
-use crate::support::events::Events;
 
 const STEPS: usize = 150;
 const LIMIT: Duration = Duration::from_secs(120);
 const OPTIONS: [&str; 3] = ["--flag-poll-interval=300ms", "--request-timeout=1s", "--key-refresh-interval=1s"];
-
-/// What an SDK of Go's kind does: fetches everything once, then follows its stream, and after a cut only its stream.
-struct Follower {
-    sdk: Sdk,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    items: BTreeMap<(&'static str, String), Value>,
-    /// The highest version ever seen of each.
-    versions: BTreeMap<(&'static str, String), i64>,
-    stream: Option<TcpStream>,
-    ended: bool,
-    went_down: Vec<String>,
-}
-
-impl Follower {
-    fn start(sdk: Sdk) -> Arc<Self> {
-        let follower = Arc::new(Follower { sdk, state: Mutex::default() });
-        for (kind, items) in [("flag", follower.sdk.flags()), ("target-segment", follower.sdk.segments())] {
-            items.into_iter().for_each(|(name, item)| follower.take(kind, &name, Some(item)));
-        }
-        let following = Arc::clone(&follower);
-        thread::spawn(move || following.follow());
-        follower
-    }
-
-    fn follow(&self) {
-        while !lock(&self.state).ended {
-            let mut events = Events::ask(self.sdk.relay, &self.sdk.key, &self.sdk.authorization, &[]);
-            if events.reply.status != 200 {
-                thread::park_timeout(Duration::from_millis(100));
-                continue;
-            }
-            lock(&self.state).stream = events.connection.stream.get_ref().try_clone().ok();
-            while let Some(event) = events.next() {
-                self.hear(&event);
-            }
-        }
-    }
-
-    fn hear(&self, event: &Value) {
-        let name = event["identifier"].as_str().unwrap();
-        let (kind, route) = match event["domain"].as_str() {
-            Some("flag") => ("flag", "feature-configs"),
-            _ => ("target-segment", "target-segments"),
-        };
-        let told = event["version"].as_i64().unwrap();
-        if event["event"] == "delete" {
-            return self.take(kind, name, None);
-        }
-        let known = lock(&self.state).items.get(&(kind, name.to_owned())).map(version_of);
-        if known.is_some_and(|known| known >= told) {
-            return;
-        }
-        let reply = self.sdk.get(&format!("{route}/{name}?rules=v2"));
-        if reply.status == 200 {
-            self.take(kind, name, Some(reply.json()));
-        }
-    }
-
-    fn take(&self, kind: &'static str, name: &str, item: Option<Value>) {
-        let mut state = lock(&self.state);
-        let key = (kind, name.to_owned());
-        let Some(item) = item else {
-            state.items.remove(&key);
-            return;
-        };
-        let (new, old) = (version_of(&item), state.versions.get(&key).copied().unwrap_or(0));
-        if new < old {
-            state.went_down.push(format!("{kind} {name}: {old}, then {new}"));
-        }
-        state.versions.insert(key.clone(), new.max(old));
-        state.items.insert(key, item);
-    }
-
-    fn cut(&self) {
-        if let Some(stream) = &lock(&self.state).stream {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    /// What differs between what this SDK holds and what is there.
-    fn difference(&self, fake: &FakeHarness) -> Vec<String> {
-        let state = lock(&self.state);
-        let of = |kind: &str| {
-            state.items.iter().filter(|((k, _), _)| *k == kind).map(|((_, n), i)| (n.clone(), i.clone())).collect()
-        };
-        let mut all = difference("SDK: flag", &fake.flags(&self.sdk.environment), &of("flag"));
-        all.extend(difference("SDK: segment", &fake.segments(&self.sdk.environment), &of("target-segment")));
-        all
-    }
-
-    fn end(&self) -> Vec<String> {
-        lock(&self.state).ended = true;
-        self.cut();
-        lock(&self.state).went_down.clone()
-    }
-}
-
-fn version_of(item: &Value) -> i64 {
-    item["version"].as_i64().unwrap()
-}
-
-/// Content must be equal; a served version may be above the model's.
-fn difference(what: &str, model: &BTreeMap<String, Value>, served: &BTreeMap<String, Value>) -> Vec<String> {
-    let mut all: Vec<String> =
-        served.keys().filter(|n| !model.contains_key(*n)).map(|n| format!("{what} {n} is not gone")).collect();
-    for (name, wanted) in model {
-        let Some(item) = served.get(name) else {
-            all.push(format!("{what} {name} is missing"));
-            continue;
-        };
-        let same = wanted.as_object().unwrap().iter().all(|(field, value)| field == "version" || item[field] == *value);
-        if !same || version_of(item) < version_of(wanted) {
-            all.push(format!("{what} {name}: {item} instead of {wanted}"));
-        }
-    }
-    all
-}
 
 /// One random change of the model.
 fn change(fake: &FakeHarness, random: &mut StdRng) {
@@ -225,17 +102,29 @@ fn trouble(fake: &FakeHarness, random: &mut StdRng) {
     }
 }
 
-fn run(name: &str, proxied: bool) {
-    let seed = std::env::var("RANDOM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+/// A story of its own: which credential, and whether the relay is restarted in between.
+struct Story {
+    name: &'static str,
+    proxied: bool,
+    restarts: bool,
+}
+
+fn run(story: &Story) {
+    let Story { name, proxied, restarts } = *story;
+    let given = std::env::var("RANDOM_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(rand::random::<u64>);
     eprintln!("{name}: RANDOM_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let fake = two_environments();
-    let relay = if proxied {
-        fake.set_proxy_key(PROXY_KEY);
-        proxy_relay(&fake, &OPTIONS)
-    } else {
-        relay_for(&fake, &[KEY, OTHER_KEY], &OPTIONS)
-    };
+    fake.set_proxy_key(PROXY_KEY);
+    let mut options = if proxied { fake.proxy_key_options(PROXY_KEY) } else { fake.api_key_options(&[KEY, OTHER_KEY]) };
+    let data = tempfile::tempdir().unwrap();
+    if restarts {
+        // SDKs find it again where it was.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        options.extend([format!("--data-dir={}", data.path().display()), format!("--port={}", free.port())]);
+    }
+    let mut relay = start(&options, &OPTIONS);
     wait_ready(relay.sdk);
     let connect = |(key, environment)| Follower::start(Sdk::connect(relay.sdk, key, environment));
     let followers: Vec<_> = [(KEY, ENVIRONMENT), (KEY, ENVIRONMENT), (OTHER_KEY, OTHER), (OTHER_KEY, OTHER)]
@@ -250,6 +139,11 @@ fn run(name: &str, proxied: bool) {
         if random.random_bool(0.05) {
             // The first of each environment is never cut.
             followers.iter().skip(1).step_by(2).for_each(|follower| follower.cut());
+        }
+        if restarts && step % 40 == 20 {
+            drop(relay);
+            change(&fake, &mut random);
+            relay = start(&options, &OPTIONS);
         }
         if step % 50 == 25 {
             fake.add_key(ENVIRONMENT, &format!("client-{step}"), "Client");
@@ -287,10 +181,20 @@ fn run(name: &str, proxied: bool) {
 
 #[test]
 fn with_api_keys() {
-    run("with_api_keys", false);
+    run(&Story { name: "with_api_keys", proxied: false, restarts: false });
 }
 
 #[test]
 fn with_a_proxy_key() {
-    run("with_a_proxy_key", true);
+    run(&Story { name: "with_a_proxy_key", proxied: true, restarts: false });
+}
+
+#[test]
+fn with_api_keys_and_restarts() {
+    run(&Story { name: "with_api_keys_and_restarts", proxied: false, restarts: true });
+}
+
+#[test]
+fn with_a_proxy_key_and_restarts() {
+    run(&Story { name: "with_a_proxy_key_and_restarts", proxied: true, restarts: true });
 }

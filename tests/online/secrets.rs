@@ -57,7 +57,7 @@ fn with_a_proxy_key() {
     let fake = proxied();
     fake.fail(Route::ProxyConfig).times(2).with(Fault::Truncated);
     let options = fake.proxy_key_options(PROXY_KEY);
-    nothing_leaks(&fake, options, Route::Flags);
+    nothing_leaks(&fake, options, Route::ProxyConfig);
 }
 
 /// A gateway that sends people to its sign-in page: what is sent there must not hold what is meant for Harness.

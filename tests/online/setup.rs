@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -113,6 +113,19 @@ pub fn health_of(relay: SocketAddr, environment: &str) -> Value {
     let health = health(relay);
     let all = health["environments"].as_array().cloned().unwrap_or_default();
     all.into_iter().find(|each| each["id"] == environment).unwrap_or(Value::Null)
+}
+
+/// As `wait_for`, where the contract leaves less time.
+pub fn wait_within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < limit, "{what} did not come within {limit:?}");
+        // The pause only spares the processor; the condition decides.
+        thread::park_timeout(Duration::from_millis(20));
+    }
 }
 
 /// The sum of a Prometheus metric's samples.

@@ -93,3 +93,26 @@ fn a_source_that_went_back_is_believed_and_served_higher() {
     assert_eq!(sdk.flag("a").ok()["state"], "off");
     assert!(fake.count(Route::Flag) >= 1, "it is fetched once more before it is believed");
 }
+
+/// The same for many at once, which are more than are fetched one by one.
+#[test]
+fn many_that_went_back_at_once_are_believed_too() {
+    let fake = one_environment();
+    for number in 0..12 {
+        fake.create_flag(ENVIRONMENT, boolean(&format!("f{number}"), true, 5));
+    }
+    let (_relay, sdk) = followed(&fake, &[]);
+    let mut events = sdk.stream();
+    fake.silently(|| {
+        for number in 0..12 {
+            fake.patch_flag(ENVIRONMENT, &format!("f{number}"), |flag| {
+                turn_off(flag);
+                flag["version"] = json!(3);
+            });
+        }
+    });
+    fake.close_streams();
+    let off = |flag: &serde_json::Value| flag["state"] == "off" && flag["version"].as_i64() > Some(5);
+    wait_for("the backup's flags", || (sdk.flags().values().filter(|flag| off(flag)).count() == 12).then_some(()));
+    assert_eq!(events.take_sorted(12).len(), 12);
+}

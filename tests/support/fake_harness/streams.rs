@@ -104,7 +104,7 @@ pub fn run(mut connection: &TcpStream, queue: &Queue, shared: &Shared) {
         return;
     }
     let mut last_byte = Instant::now();
-    while !wire::is_gone(connection) {
+    loop {
         let bytes = match queue.orders.recv_timeout(TICK) {
             Ok(Order::Bytes(bytes)) => bytes,
             Ok(Order::Close) => {
@@ -114,6 +114,8 @@ pub fn run(mut connection: &TcpStream, queue: &Queue, shared: &Shared) {
             Ok(Order::Reset) => return wire::reset(connection),
             Ok(Order::Freeze) => return freeze(connection, queue),
             Err(RecvTimeoutError::Disconnected) => return,
+            // Looked at only while nothing is to be sent: the look takes longer than a message.
+            Err(RecvTimeoutError::Timeout) if wire::is_gone(connection) => return,
             Err(RecvTimeoutError::Timeout) => {
                 let due = last_byte.elapsed() >= shared.switches.heartbeat();
                 if !due || shared.switches.silent.load(Ordering::SeqCst) {
