@@ -14,8 +14,12 @@ use super::origin::Origin;
 /// Ready once everything that was not refused has a snapshot, a stale one
 /// too.
 pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceStatus) -> Vec<Fact> {
-    let mut facts: Vec<Fact> =
-        vec![everything_is_there(store.clone(), status.clone(), matches!(config.mode, Mode::ProxyKey(_)))];
+    let mut facts: Vec<Fact> = vec![everything_is_there(
+        store.clone(),
+        status.clone(),
+        matches!(config.mode, Mode::ProxyKey(_)),
+        origin.is_restored(),
+    )];
     if let Some(roster) = origin.roster() {
         facts.push(Box::new(move || match roster.missing() {
             0 => None,
@@ -33,16 +37,19 @@ pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceSta
     facts
 }
 
-/// `one_key`: a proxy key may have no environment yet, and that is all there
-/// is.
-fn everything_is_there(store: Store, status: SourceStatus, one_key: bool) -> Fact {
+/// `one_key`: only the whole configuration of a proxy key says which
+/// environments there are, and there may be none; what an earlier life knew
+/// (`restored`) counts, too.
+fn everything_is_there(store: Store, status: SourceStatus, one_key: bool, restored: bool) -> Fact {
     Box::new(move || {
+        let complete = || one_key && (restored || status.state().loaded_at_unix_ms.is_some());
         let index = store.index();
         let waits = |environment: &Environment| environment.snapshot().is_none() && !environment.is_refused();
         let missing = index.environments.values().filter(|environment| waits(environment)).count();
         let served = index.environments.values().any(|environment| environment.snapshot().is_some());
         match missing {
-            0 if served || (one_key && status.state().loaded_at_unix_ms.is_some()) => None,
+            0 if complete() => None,
+            0 if served && !one_key => None,
             0 => Some("no environment is known yet".to_owned()),
             missing => Some(format!("{missing} environments have never been synced")),
         }

@@ -126,6 +126,18 @@ impl Origin {
         }
     }
 
+    /// True if a proxy key's environments are known from earlier.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        match self {
+            Origin::Harness(origin) => match &origin.source {
+                HarnessSource::ProxyKey(source) => !source.restored.is_empty(),
+                HarnessSource::ApiKeys(_) => false,
+            },
+            Origin::File(_) => false,
+        }
+    }
+
     /// The way of SDK usage upstream, where there is one.
     #[must_use]
     pub fn carrier(&self) -> Option<Arc<dyn Carrier>> {

@@ -52,18 +52,11 @@ fn offline_source(settings: &Settings, sentences: &mut Vec<&str>) {
             sentences.push("offline-redis needs Redis: add redis-address, or drop offline-redis");
         }
     }
-    if settings.flag("generate-offline-config") {
-        if settings.flag("offline") {
-            sentences.push(
-                "generate-offline-config writes config-dir, which offline reads: drop offline, or \
-                 generate-offline-config",
-            );
-        } else if !is_online(settings) {
-            sentences.push(
-                "generate-offline-config needs an online source: add api-keys, proxy-key, \
-                 peer-address or read-replica",
-            );
-        }
+    if settings.flag("generate-offline-config") && !is_online(settings) {
+        sentences.push(
+            "generate-offline-config needs an online source: add api-keys, proxy-key, \
+             peer-address or read-replica",
+        );
     }
 }
 

@@ -11,6 +11,10 @@ use super::value::Value;
 /// (`file-data-source`, `debug`).
 pub(super) fn derive(settings: &mut Settings, warnings: &mut Vec<String>) {
     file_data_source(settings);
+    if settings.flag("generate-offline-config") && settings.flag("offline") {
+        // The Go proxy's rule: together they mean to generate.
+        settings.derive("offline", &Value::Bool(false), "false", "generate-offline-config");
+    }
     urls(settings);
     if settings.flag("debug") {
         settings.derive("log-level", &Value::Level(LogLevel::Debug), "DEBUG", "debug");

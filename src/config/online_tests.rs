@@ -104,7 +104,7 @@ fn contradictions_say_which_to_drop() {
         (&["-offline-redis", "-api-keys=a"], "drop offline-redis, or add offline"),
         (&["-offline", "-offline-redis"], "add redis-address, or drop offline-redis"),
         (&["-generate-offline-config"], "generate-offline-config needs an online source"),
-        (&["-generate-offline-config", "-offline"], "drop offline, or generate-offline-config"),
+        (&["-generate-offline-config", "-offline"], "generate-offline-config needs an online source"),
         (&["-api-keys=a", "-redis-address=a:1,b:2", "-redis-db=1"], "drop redis-db"),
         (&["-api-keys=a", "-redis-address=redis://a,rediss://b"], "with and without TLS"),
         (&["-api-keys=a", "-redis-sentinel-master=m"], "add redis-address"),
@@ -117,7 +117,11 @@ fn contradictions_say_which_to_drop() {
 
 #[test]
 fn generate_with_a_source_is_a_run() {
-    assert!(config(&["-generate-offline-config", "-api-keys=a"]).generate_offline_config);
+    // Together they mean to generate: the Go proxy's rule.
+    for offline in ["-offline=false", "-offline"] {
+        let both = config(&["-generate-offline-config", "-api-keys=a", offline]);
+        assert!(both.generate_offline_config && matches!(both.mode, Mode::ApiKeys(_)));
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     {
         warnings.push(
             "api-keys without admin-service-token and account-identifier: only the listed server \
-             keys are known, client SDK keys are refused"
+             keys are known; other SDK keys wait and get 500"
                 .to_owned(),
         );
     }

@@ -54,20 +54,14 @@ fn nothing_named_shows_every_option() {
 #[test]
 fn what_is_not_built_yet_is_refused() {
     for (args, names) in [
-        (
-            &["-api-keys=k", "-account-identifier=a"][..],
-            "api-keys, account-identifier: not available in this version yet",
-        ),
-        (&["-proxy-key=k"], "proxy-key: not available"),
-        (&["-peer-address=p:1"], "peer-address: not available"),
+        (&["-peer-address=p:1"][..], "peer-address: not available in this version yet"),
         (&["-read-replica", "-redis-address=r:1"], "redis-address, read-replica: not available"),
         (&["-offline", "-offline-redis", "-redis-address=r:1"], "redis-address, offline-redis: not available"),
-        (&["-offline", "-generate-offline-config"], "generate-offline-config: not available"),
     ] {
         let text = refusal(args, &Fixed::default());
         assert!(text.contains(names), "{args:?}: {text}");
     }
-    assert!(offline(&["-offline-redis=false", "-generate-offline-config=false"]).warnings.is_empty());
+    assert!(offline(&["-offline-redis=false"]).warnings.is_empty());
 }
 
 #[test]
