@@ -1,6 +1,6 @@
 //! What must be true for the relay to be ready.
 
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::http::api::unix_now_ms;
 use crate::lifecycle::readiness::Fact;
 use crate::store::Store;
@@ -14,7 +14,8 @@ use super::origin::Origin;
 /// Ready once everything that was not refused has a snapshot, a stale one
 /// too.
 pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceStatus) -> Vec<Fact> {
-    let mut facts: Vec<Fact> = vec![everything_is_there(store.clone(), status.clone())];
+    let mut facts: Vec<Fact> =
+        vec![everything_is_there(store.clone(), status.clone(), matches!(config.mode, Mode::ProxyKey(_)))];
     if let Some(roster) = origin.roster() {
         facts.push(Box::new(move || match roster.missing() {
             0 => None,
@@ -32,14 +33,16 @@ pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceSta
     facts
 }
 
-fn everything_is_there(store: Store, status: SourceStatus) -> Fact {
+/// `one_key`: a proxy key may have no environment yet, and that is all there
+/// is.
+fn everything_is_there(store: Store, status: SourceStatus, one_key: bool) -> Fact {
     Box::new(move || {
         let index = store.index();
         let waits = |environment: &Environment| environment.snapshot().is_none() && !environment.is_refused();
         let missing = index.environments.values().filter(|environment| waits(environment)).count();
         let served = index.environments.values().any(|environment| environment.snapshot().is_some());
         match missing {
-            0 if served || status.state().loaded_at_unix_ms.is_some() => None,
+            0 if served || (one_key && status.state().loaded_at_unix_ms.is_some()) => None,
             0 => Some("no environment is known yet".to_owned()),
             missing => Some(format!("{missing} environments have never been synced")),
         }

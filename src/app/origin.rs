@@ -72,6 +72,7 @@ impl Origin {
         match &config.mode {
             Mode::Offline(source) => load_file(config, source, intake, durable, status),
             Mode::ApiKeys(mode) => {
+                status.begin(&format!("Harness, by {} API keys", mode.keys.len()), unix_now_ms());
                 let credentials = mode.keys.iter().map(sdk_credential).collect();
                 let restored = restored(durable, credentials)?;
                 let (engine, orders) = engine(config, &intake, counts)?;
@@ -80,11 +81,13 @@ impl Origin {
                     keys: mode.keys.clone(),
                     admin: admin(mode),
                     roster: Arc::new(Roster::new(mode.keys.len())),
+                    status: status.clone(),
                     restored,
                 });
                 Ok(Origin::Harness(Box::new(HarnessOrigin { intake, orders, source, engine })))
             }
             Mode::ProxyKey(key) => {
+                status.begin("Harness, by a proxy key", unix_now_ms());
                 let restored = restored(durable, BTreeSet::from([proxy_credential(key)]))?;
                 let (engine, orders) = engine(config, &intake, counts)?;
                 let source = HarnessSource::ProxyKey(ProxyKeySource {

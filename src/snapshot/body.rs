@@ -5,6 +5,7 @@
 //! The gzip form is one member (Python's httpx silently stops after the
 //! first) put together from raw deflate pieces that end in a sync flush.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -154,8 +155,20 @@ impl Block {
     }
 }
 
+thread_local! {
+    /// Its state takes some 300 KB: made for each block anew, it would cost
+    /// more than the block, and leave holes in the heap.
+    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(6), false));
+}
+
 fn deflate(parts: &[&[u8]], flush: FlushCompress) -> Result<Vec<u8>, CompressError> {
-    let mut compress = Compress::new(Compression::new(6), false);
+    COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        deflate_with(compress, parts, flush)
+    })
+}
+
+fn deflate_with(compress: &mut Compress, parts: &[&[u8]], flush: FlushCompress) -> Result<Vec<u8>, CompressError> {
     let mut out = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() / 4 + 64);
     for part in parts {
         let start = compress.total_in();

@@ -29,6 +29,15 @@ impl SourceStatus {
         self.state.load_full()
     }
 
+    /// The source is about to be asked for the first time.
+    pub fn begin(&self, name: &str, now_unix_ms: i64) {
+        self.state.store(Arc::new(SourceState {
+            name: name.to_owned(),
+            since_unix_ms: now_unix_ms,
+            ..SourceState::default()
+        }));
+    }
+
     /// A good state was taken, or what lies there is the one that is served.
     pub fn good(&self, name: &str, loaded: bool, now_unix_ms: i64) {
         let old = self.state.load();

@@ -23,6 +23,7 @@ use crate::config::Secret;
 use crate::snapshot::content::Content;
 use crate::snapshot::item::Digest;
 use crate::store::durable::environment::StoredContent;
+use crate::store::source_status::SourceStatus;
 
 /// The start is summed up when every key was tried, or after this time.
 const SUMMARY_AFTER: Duration = Duration::from_secs(10);
@@ -35,6 +36,7 @@ pub struct ApiKeysSource {
     /// `None`: key lists and targets cannot be read.
     pub admin: Option<AdminAccess>,
     pub roster: Arc<Roster>,
+    pub status: SourceStatus,
     /// What `data-dir` held of these keys.
     pub restored: Vec<StoredContent>,
 }
@@ -43,6 +45,7 @@ pub struct ApiKeysSource {
 struct Driver {
     engine: Arc<Engine>,
     roster: Arc<Roster>,
+    status: SourceStatus,
     admin: Option<AdminAccess>,
     session: Arc<Session>,
     index: usize,
@@ -63,6 +66,7 @@ impl ApiKeysSource {
             let driver = Driver {
                 engine: Arc::clone(&self.engine),
                 roster: Arc::clone(&self.roster),
+                status: self.status.clone(),
                 admin: self.admin.clone(),
                 session: Arc::new(Session::new(Arc::clone(&self.engine.calls), key, KeyKind::Sdk)),
                 index,
@@ -156,7 +160,7 @@ impl Driver {
                     }
                 }
                 Standing::Failed { reason } => match feed {
-                    Some(feed) => feed.trouble(&reason, now_ms()),
+                    Some(feed) => feed.unreachable(&reason, now_ms()),
                     None => tracing::warn!(
                         key = self.label(),
                         reason,
@@ -171,8 +175,10 @@ impl Driver {
                 }
                 Standing::Untried => {}
             }
-            let certainty = self.engine.store.certainty();
-            certainty.set(self.roster.is_certain());
+            self.engine.store.certainty().set(self.roster.is_certain());
+            if self.roster.all_decided() {
+                self.status.good(&format!("Harness, by {} API keys", self.roster.len()), true, now_ms());
+            }
             if standing.changed().await.is_err() {
                 return std::future::pending().await;
             }

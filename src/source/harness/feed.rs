@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::assembly::{Assembly, Began, ListOutcome};
+use super::call_error::CallError;
 use super::message::Message;
 use super::progress::Progress;
 use super::schedule::{Intervals, Schedule, Step, Want};
@@ -188,9 +189,13 @@ impl Feed {
     /// Takes one item that was fetched alone; `None`: upstream does not have
     /// it (yet). Returns whether something changed.
     pub fn item(&self, key: &ItemKey, want: &Want, item: Option<Arc<Item>>, began: Began, now: Instant) -> bool {
+        let now_ms = super::engine::now_ms();
         let mut state = self.state();
         let met = item.as_ref().is_some_and(|item| want.is_met_by(item));
         state.schedule.item_done(key, want, met, now);
+        if met && !state.schedule.wants_items() {
+            self.progress(&mut state, |progress| progress.items_fetched(now_ms));
+        }
         // What is older than the message is taken only if nothing is held.
         let taken = item.filter(|_| met || state.assembly.held(key).is_none());
         taken.is_some_and(|item| state.assembly.item(item, began))
@@ -211,18 +216,18 @@ impl Feed {
         self.progress(&mut state, |progress| progress.fetched(now_ms));
     }
 
-    /// A fetch failed. Returns how long everything waits now.
-    pub fn failed(
-        &self,
-        lists: bool,
-        error: &str,
-        asked: Option<std::time::Duration>,
-        now_ms: i64,
-    ) -> std::time::Duration {
+    /// Fetching the lists failed.
+    pub fn lists_failed(&self, error: &CallError, now_ms: i64) {
         let mut state = self.state();
-        let wait = state.schedule.failed(lists, rand::random(), asked, Instant::now());
-        self.progress(&mut state, |progress| progress.failed(error, now_ms));
-        wait
+        state.schedule.lists_failed(rand::random(), error.retry_after(), Instant::now());
+        self.progress(&mut state, |progress| progress.failed(&error.to_string(), now_ms));
+    }
+
+    /// Fetching one item failed.
+    pub fn item_failed(&self, key: &ItemKey, want: &Want, error: &CallError, now_ms: i64) {
+        let mut state = self.state();
+        state.schedule.item_failed(key, want, rand::random(), error.retry_after(), Instant::now());
+        self.progress(&mut state, |progress| progress.item_failed(&error.to_string(), now_ms));
     }
 
     /// A fetch is wanted, at once or later.
@@ -246,7 +251,13 @@ impl Feed {
         self.progress(&mut state, |progress| progress.credential(refused, now_ms));
     }
 
-    /// Something went wrong outside a fetch of lists.
+    /// Upstream cannot be asked about the credential.
+    pub fn unreachable(&self, error: &str, now_ms: i64) {
+        let mut state = self.state();
+        self.progress(&mut state, |progress| progress.unreachable(error, now_ms));
+    }
+
+    /// What upstream gave cannot be served, or not all of it was given.
     pub fn trouble(&self, error: &str, now_ms: i64) {
         let mut state = self.state();
         self.progress(&mut state, |progress| progress.failed(error, now_ms));

@@ -16,6 +16,10 @@ pub struct Progress {
     /// Everything was fetched since the stream came up, or went down.
     fetched: bool,
     failing: bool,
+    /// An item that a message spoke of could not be fetched yet.
+    item_failing: bool,
+    /// The credential could not be tried.
+    unreachable: bool,
     /// When what is served may have begun to be behind.
     trouble_since_ms: Option<i64>,
 }
@@ -34,6 +38,8 @@ impl Progress {
             stream_up: false,
             fetched: false,
             failing: restored,
+            item_failing: false,
+            unreachable: false,
             trouble_since_ms: None,
         }
     }
@@ -46,18 +52,49 @@ impl Progress {
     /// Everything was fetched.
     pub fn fetched(&mut self, now_ms: i64) {
         (self.has_content, self.fetched, self.failing) = (true, true, false);
+        (self.item_failing, self.unreachable) = (false, false);
         self.state.synced_at_ms = Some(now_ms);
         self.state.error = None;
         self.settle(now_ms);
     }
 
-    /// A fetch failed.
+    /// Fetching everything failed.
     pub fn failed(&mut self, error: &str, now_ms: i64) {
         self.failing = true;
+        self.trouble(error, now_ms);
+    }
+
+    /// Fetching one item failed.
+    pub fn item_failed(&mut self, error: &str, now_ms: i64) {
+        self.item_failing = true;
+        self.trouble(error, now_ms);
+    }
+
+    /// Upstream could not be asked about the credential.
+    pub fn unreachable(&mut self, error: &str, now_ms: i64) {
+        self.unreachable = true;
+        self.trouble(error, now_ms);
+    }
+
+    /// Every item that messages spoke of was fetched.
+    pub fn items_fetched(&mut self, now_ms: i64) {
+        if std::mem::take(&mut self.item_failing) {
+            self.worked(now_ms);
+        }
+    }
+
+    fn trouble(&mut self, error: &str, now_ms: i64) {
         let news = self.state.error.as_deref() != Some(error);
         self.state.error = Some(error.to_owned());
         if news && self.trouble_since_ms.is_none() {
             tracing::warn!(environment = %self.environment, error, "fetching from upstream failed; what is known is served");
+        }
+        self.settle(now_ms);
+    }
+
+    fn worked(&mut self, now_ms: i64) {
+        if !(self.failing || self.item_failing || self.unreachable || self.refused) {
+            self.state.error = None;
         }
         self.settle(now_ms);
     }
@@ -82,18 +119,25 @@ impl Progress {
     /// The credential was refused, with the reason, or is good (again).
     pub fn credential(&mut self, refused: Option<&str>, now_ms: i64) {
         self.refused = refused.is_some();
-        if let Some(reason) = refused {
-            self.state.error = Some(reason.to_owned());
+        match refused {
+            Some(reason) => {
+                self.state.error = Some(reason.to_owned());
+                self.settle(now_ms);
+            }
+            None => {
+                self.unreachable = false;
+                self.worked(now_ms);
+            }
         }
-        self.settle(now_ms);
     }
 
     fn settle(&mut self, now_ms: i64) {
+        let failing = self.failing || self.item_failing || self.unreachable;
         let phase = match self {
             Progress { refused: true, .. } => Phase::Refused,
-            Progress { failing: true, has_content: true, .. } => Phase::Stale,
-            Progress { has_content: false, failing, .. } => {
-                if *failing || self.state.phase == Phase::Loading {
+            Progress { has_content: true, .. } if failing => Phase::Stale,
+            Progress { has_content: false, .. } => {
+                if failing || self.state.phase == Phase::Loading {
                     Phase::Loading
                 } else {
                     Phase::Authenticating

@@ -49,12 +49,13 @@ async fn pages(
 ) -> Result<BTreeSet<EnvironmentId>, CallError> {
     let mut found = BTreeSet::new();
     for number in 0..MAX_PAGES {
-        let place = engine.place().await;
         let began = engine.begin();
         let page = session
-            .call(|token| async move { engine.calls.config_page(&session.key, &token, number, None).await })
+            .call(|token| async move {
+                let _place = engine.place().await;
+                engine.calls.config_page(&session.key, &token, number, None).await
+            })
             .await?;
-        drop(place);
         let last = page.environments.is_empty() || page.page_count.is_some_and(|count| number + 1 >= count);
         found.extend(page.environments.iter().map(|environment| environment.id.clone()));
         let _ = heard.send(Heard::Page(began, page.environments)).await;
@@ -77,13 +78,14 @@ pub async fn fetch_added(
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
     drop(session.newer_than(known_token).await);
     for _ in 0..ADDED_TRIES {
-        let place = engine.place().await;
         let began = engine.begin();
         let (engine, session, wanted) = (&engine, &session, &id);
         let page = session
-            .call(|token| async move { engine.calls.config_page(&session.key, &token, 0, Some(wanted)).await })
+            .call(|token| async move {
+                let _place = engine.place().await;
+                engine.calls.config_page(&session.key, &token, 0, Some(wanted)).await
+            })
             .await;
-        drop(place);
         let asked = match page {
             Ok(page) if page.environments.iter().any(|environment| environment.id == id) => {
                 let mine = page.environments.into_iter().filter(|environment| environment.id == id).collect();

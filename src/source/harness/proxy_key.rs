@@ -203,7 +203,7 @@ impl Main {
                 if self.status.bad(reason, now_ms()) {
                     tracing::warn!(reason, "upstream cannot be asked about the proxy key; trying on");
                 }
-                self.fed.values().for_each(|fed| fed.feed.trouble(reason, now_ms()));
+                self.fed.values().for_each(|fed| fed.feed.unreachable(reason, now_ms()));
                 self.engine.store.certainty().set(false);
             }
             Standing::Accepted(_) => self.fed.values().for_each(|fed| fed.feed.credential(None, now_ms())),

@@ -84,6 +84,8 @@ pub struct Schedule {
     lists_due: Option<Instant>,
     /// Nothing is fetched before this time.
     not_before: Option<Instant>,
+    /// The lists are not fetched before this time.
+    lists_not_before: Option<Instant>,
     backoff: Backoff,
     stream_up: bool,
     messages: u64,
@@ -104,6 +106,7 @@ impl Schedule {
             wanted: BTreeMap::new(),
             lists_due: None,
             not_before: None,
+            lists_not_before: None,
             backoff: Backoff::new(Duration::from_secs(1), cap),
             stream_up: false,
             messages: 0,
@@ -123,10 +126,12 @@ impl Schedule {
         if lists_due.is_some_and(|due| due <= now) {
             return Step::Lists;
         }
-        let due: Vec<&ItemKey> = self.wanted.iter().filter(|(_, want)| want.due <= now).map(|(key, _)| key).collect();
+        let mut due: Vec<(&ItemKey, &Want)> = self.wanted.iter().filter(|(_, want)| want.due <= now).collect();
+        // Who has waited longest goes first, so that no item starves another.
+        due.sort_by_key(|(_, want)| want.due);
         match due.as_slice() {
             [] => Step::Wait(self.wanted.values().map(|want| want.due).chain(lists_due).min()),
-            [first, ..] if due.len() <= MAX_SINGLE => Step::Item((*first).clone()),
+            [(first, _), ..] if due.len() <= MAX_SINGLE => Step::Item((*first).clone()),
             _ => Step::Lists,
         }
     }
@@ -134,7 +139,8 @@ impl Schedule {
     fn lists_at(&self) -> Option<Instant> {
         let interval = if self.stream_up { self.intervals.resync } else { self.intervals.poll };
         let periodic = self.last_lists.zip(interval).map(|(last, interval)| last + interval);
-        self.lists_due.into_iter().chain(periodic).min()
+        let due = self.lists_due.into_iter().chain(periodic).min();
+        due.map(|due| self.lists_not_before.map_or(due, |time| due.max(time)))
     }
 
     /// A message spoke of an item.
@@ -174,9 +180,11 @@ impl Schedule {
         self.stream_up = up;
         if up {
             // Something may have been missed, and upstream is there again.
-            (self.not_before, self.burst_level) = (None, 0);
+            (self.not_before, self.lists_not_before, self.burst_level) = (None, None, 0);
             self.backoff.succeeded();
-            self.resync(now);
+            if self.intervals.resync.is_some() {
+                self.resync(now);
+            }
         } else if self.intervals.poll.is_some() {
             self.resync(now + LOOK_AFTER_LOSS);
         }
@@ -213,22 +221,14 @@ impl Schedule {
             self.wanted.remove(key);
             return;
         }
-        match AGAIN_AFTER_MS.get(current.tries) {
-            Some(wait) => {
-                current.tries += 1;
-                current.due = now + Duration::from_millis(*wait);
-            }
-            None => {
-                self.wanted.remove(key);
-                self.resync(now);
-            }
-        }
+        self.postpone(key, Duration::ZERO, now);
     }
 
     /// Both lists were fetched. `held` gives the version of an item that is
     /// there now; `mark` is [`Self::mark`] of when the fetch began.
     pub fn lists_done(&mut self, mark: u64, now: Instant, held: impl Fn(&ItemKey) -> Option<i64>) {
         self.worked(now);
+        self.lists_not_before = None;
         self.last_lists = Some(now);
         let mut resync = false;
         self.wanted.retain(|key, want| {
@@ -260,20 +260,59 @@ impl Schedule {
         self.last_lists = Some(now);
     }
 
+    /// True while items are wanted.
+    #[must_use]
+    pub fn wants_items(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// The messages so far.
     #[must_use]
     pub fn mark(&self) -> u64 {
         self.messages
     }
 
-    /// A fetch failed. Returns how long everything waits now.
-    pub fn failed(&mut self, lists: bool, unit: f64, asked: Option<Duration>, now: Instant) -> Duration {
+    /// Fetching everything failed. Returns how long it waits now; single
+    /// items go on.
+    pub fn lists_failed(&mut self, unit: f64, asked: Option<Duration>, now: Instant) -> Duration {
         let wait = self.backoff.failed(unit, asked);
-        self.not_before = Some(now + wait);
-        if lists {
-            self.resync(now);
+        if asked.is_some() {
+            self.not_before = Some(now + wait);
         }
+        self.lists_not_before = Some(now + wait);
+        self.resync(now + wait);
         wait
+    }
+
+    /// Fetching one item failed: it is tried again later, others go on; only
+    /// where upstream asks for it everything waits.
+    pub fn item_failed(&mut self, key: &ItemKey, want: &Want, unit: f64, asked: Option<Duration>, now: Instant) {
+        let wait = self.backoff.failed(unit, asked);
+        if asked.is_some() {
+            self.not_before = Some(now + wait);
+        }
+        let Some(current) = self.wanted.get_mut(key) else { return };
+        if current.messages == want.messages {
+            self.postpone(key, wait, now);
+        } else {
+            current.due = now + wait;
+        }
+    }
+
+    /// The next try of an item, no sooner than `least` from now; after the
+    /// last one everything is fetched.
+    fn postpone(&mut self, key: &ItemKey, least: Duration, now: Instant) {
+        let Some(current) = self.wanted.get_mut(key) else { return };
+        match AGAIN_AFTER_MS.get(current.tries) {
+            Some(wait) => {
+                current.tries += 1;
+                current.due = now + Duration::from_millis(*wait).max(least);
+            }
+            None => {
+                self.wanted.remove(key);
+                self.resync(now);
+            }
+        }
     }
 
     fn worked(&mut self, now: Instant) {

@@ -117,11 +117,28 @@ fn failures_wait_and_a_stream_that_is_back_ends_the_wait() {
     let (mut schedule, now) = schedule();
     schedule.resync(now);
     schedule.begin(&Step::Lists);
-    assert_eq!(schedule.failed(true, 1.0, Some(ms(5_000)), now), ms(6_000));
+    assert_eq!(schedule.lists_failed(1.0, Some(ms(5_000)), now), ms(6_000));
     assert!(matches!(schedule.next(now + ms(4_999)), Step::Wait(Some(_))));
     assert_eq!(schedule.next(now + ms(6_000)), Step::Lists);
     schedule.stream(true, now);
     assert_eq!(schedule.next(now), Step::Lists);
+}
+
+#[test]
+fn an_item_that_cannot_be_fetched_holds_up_no_other() {
+    let (mut schedule, now) = schedule();
+    schedule.changed(key("a"), Some(2), None, now);
+    for _ in 0..7 {
+        let want = schedule.begin(&Step::Item(key("a"))).unwrap();
+        schedule.item_failed(&key("a"), &want, 1.0, None, now);
+        schedule.changed(key("b"), Some(2), None, now);
+        assert_eq!(
+            schedule.next(now).clone(),
+            if schedule.wanted.len() == 2 { Step::Item(key("b")) } else { Step::Lists }
+        );
+        schedule.deleted(&key("b"));
+    }
+    assert!(schedule.wanted.is_empty(), "after the last try everything is fetched");
 }
 
 #[test]

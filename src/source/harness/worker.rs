@@ -45,22 +45,23 @@ pub async fn run(engine: Arc<Engine>, session: Arc<Session>, feed: Arc<Feed>) {
 }
 
 async fn fetch_item(engine: &Arc<Engine>, session: &Session, feed: &Arc<Feed>, key: &ItemKey, want: &Want) {
-    let place = engine.place().await;
     let began = engine.begin();
     let scope = feed.scope();
     let calls = &engine.calls;
     let fetched = session
         .call(|token| {
             let scope = scope.clone();
-            async move { calls.item(key, &scope, &token).await }
+            async move {
+                let _place = engine.place().await;
+                calls.item(key, &scope, &token).await
+            }
         })
         .await;
-    drop(place);
     let found: Option<Arc<Item>> = match fetched {
         Ok(item) => Some(item),
         Err(error) if error.status() == Some(404) => None,
         Err(error) => {
-            feed.failed(false, &error.to_string(), error.retry_after(), now_ms());
+            feed.item_failed(key, want, &error, now_ms());
             return;
         }
     };
@@ -76,13 +77,11 @@ async fn fetch_lists(
     task: &Task,
     validators: &mut Validators,
 ) {
-    let place = engine.place().await;
     let began = engine.begin();
     let (flags, segments) = tokio::join!(
         list(engine, session, feed, ItemKind::Flag, validators.flags.clone()),
         list(engine, session, feed, ItemKind::Segment, validators.segments.clone())
     );
-    drop(place);
     let mut lists = Vec::new();
     let mut failure = None;
     for (kind, fetched) in [(ItemKind::Flag, flags), (ItemKind::Segment, segments)] {
@@ -106,7 +105,7 @@ async fn fetch_lists(
         None => feed.lists_done(task.mark, now, now_ms()),
         Some(error) => {
             *validators = Validators::default();
-            feed.failed(true, &error.to_string(), error.retry_after(), now_ms());
+            feed.lists_failed(&error, now_ms());
         }
     }
     if taken.changed {
@@ -125,7 +124,12 @@ async fn list(
     let calls = &engine.calls;
     let fetch = |token: Arc<Token>| {
         let (scope, validator) = (scope.clone(), validator.clone());
-        async move { calls.list(kind, &scope, &token, validator.as_deref()).await }
+        async move {
+            // Taken only once there is a token: who waits for one holds up
+            // nobody.
+            let _place = engine.place().await;
+            calls.list(kind, &scope, &token, validator.as_deref()).await
+        }
     };
     session.call(fetch).await
 }
