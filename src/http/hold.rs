@@ -69,6 +69,7 @@ impl Hold {
             return Some(answer);
         }
         let _place = self.places.try_acquire().ok()?;
+        let _waiting = certainty.wait();
         let deadline = Instant::now() + HOLD;
         let mut seen = certainty.mark();
         loop {

@@ -3,7 +3,7 @@
 //! 401 stops most SDKs for good, so it is given only when certain; until
 //! then a request waits here (`http-api.md`, "Authentication").
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -40,6 +40,8 @@ pub struct KeyCertainty {
     asks: AtomicBool,
     rounds: watch::Sender<Rounds>,
     asked: Notify,
+    /// Questions that wait for a reading.
+    waiting: AtomicUsize,
     refused: Cache<KeyHash, ()>,
 }
 
@@ -51,6 +53,7 @@ impl Default for KeyCertainty {
             asks: AtomicBool::new(false),
             rounds: watch::Sender::new(Rounds::default()),
             asked: Notify::new(),
+            waiting: AtomicUsize::new(0),
             refused: Cache::builder().max_capacity(MAX_REFUSED).time_to_live(REFUSED_FOR).build(),
         }
     }
@@ -99,6 +102,19 @@ impl KeyCertainty {
     /// Remembers a key that was found unknown.
     pub fn remember_refused(&self, key: KeyHash) {
         self.refused.insert(key, ());
+    }
+
+    /// Counts a question for as long as it waits.
+    #[must_use]
+    pub fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(self)
+    }
+
+    /// True while a question waits: who asked may have been answered since.
+    #[must_use]
+    pub fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Ends when somebody asks for a reading.
@@ -152,6 +168,16 @@ impl KeyCertainty {
     #[must_use]
     pub fn mark(&self) -> Seen {
         Seen { certain: self.certain.subscribe(), changes: self.changes.subscribe(), rounds: self.rounds.subscribe() }
+    }
+}
+
+/// A question that waits.
+#[derive(Debug)]
+pub struct Waiting<'a>(&'a KeyCertainty);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

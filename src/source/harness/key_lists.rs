@@ -19,6 +19,9 @@ use crate::snapshot::content::KeyHash;
 const LEAST_INTERVAL: Duration = Duration::from_secs(5);
 const ENVIRONMENTS: usize = 50;
 
+/// How often it is looked whether the readings of the start are over.
+const FIRST_READINGS_LOOK: Duration = Duration::from_millis(20);
+
 /// Lists read at the same time.
 const AT_ONCE: usize = 16;
 
@@ -44,16 +47,19 @@ pub async fn pages_of_keys(calls: &Calls, admin: &AdminAccess, scope: &Scope) ->
 /// Reads one environment's list and takes it. Returns whether it could be
 /// read, and whether all of it is believed.
 pub async fn refresh(engine: &Engine, admin: &AdminAccess, route: &Route, roster: &Roster) -> Result<bool, CallError> {
+    if let Some(error) = roster.is_throttled(&route.feed.id, Instant::now()) {
+        return Err(error);
+    }
     let began = engine.begin();
     let read = pages_of_keys(&engine.calls, admin, &route.feed.scope()).await;
-    let error = read.as_ref().err().map(ToString::to_string);
+    let error = read.as_ref().err().cloned();
     let taken = read.map(|hashes| route.feed.keys(&hashes, began, Instant::now()));
     if taken.as_ref().is_ok_and(|taken| taken.changed) {
         // Who waits for the reading must find the keys of it.
         engine.apply(&route.feed).await;
         engine.reach().await;
     }
-    roster.keys_read(&route.feed.id, error);
+    roster.keys_read(&route.feed.id, error, Instant::now());
     taken.map(|taken| taken.believed)
 }
 
@@ -73,13 +79,20 @@ pub async fn run(engine: Arc<Engine>, admin: AdminAccess, roster: Arc<Roster>) {
         let least = least_interval(roster.len());
         let regular = last + engine.settings.key_refresh_interval.max(least);
         let next = look_again.map_or(regular, |at| at.min(regular));
-        tokio::select! {
-            () = certainty.asked() => {}
-            () = tokio::time::sleep_until(next.into()) => {}
-        }
-        // The first question may be asked at once.
+        let asked = tokio::select! {
+            () = certainty.asked() => true,
+            () = tokio::time::sleep_until(next.into()) => false,
+        };
+        // The first question may be asked at once, but not beside the
+        // readings that every start makes.
         if roster.has_asked() {
             tokio::time::sleep_until((last + least).into()).await;
+        }
+        while roster.is_reading_first() {
+            tokio::time::sleep(FIRST_READINGS_LOOK).await;
+        }
+        if asked && !certainty.is_waited_for() {
+            continue;
         }
         roster.note_asked();
         last = Instant::now();

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use super::call_error::CallError;
 use crate::snapshot::content::EnvironmentId;
 
 /// One configured key.
@@ -19,13 +21,20 @@ pub enum KeyState {
     Refused(String),
 }
 
+/// How reading a list ended.
+#[derive(Clone, Debug)]
+struct Reading {
+    error: Option<CallError>,
+    /// What upstream asked for.
+    not_before: Option<Instant>,
+}
+
 /// All configured keys.
 #[derive(Debug)]
 pub struct Roster {
     keys: Mutex<Vec<KeyState>>,
-    /// Environments whose list was read when it was last asked for; with the
-    /// error if not.
-    lists: Mutex<BTreeMap<EnvironmentId, Option<String>>>,
+    /// How the last reading of each environment's list ended.
+    lists: Mutex<BTreeMap<EnvironmentId, Reading>>,
     asked: AtomicBool,
 }
 
@@ -44,7 +53,7 @@ impl Roster {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lists(&self) -> MutexGuard<'_, BTreeMap<EnvironmentId, Option<String>>> {
+    fn lists(&self) -> MutexGuard<'_, BTreeMap<EnvironmentId, Reading>> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,15 +74,33 @@ impl Roster {
     }
 
     /// Notes how reading a key list went. Logs when that changes.
-    pub fn keys_read(&self, environment: &EnvironmentId, error: Option<String>) {
-        let before = self.lists().insert(environment.clone(), error.clone());
-        match (before.flatten(), error) {
+    pub fn keys_read(&self, environment: &EnvironmentId, error: Option<CallError>, now: Instant) {
+        let not_before = error.as_ref().and_then(CallError::retry_after).map(|wait| now + wait);
+        let reading = Reading { error: error.clone(), not_before };
+        let before = self.lists().insert(environment.clone(), reading).and_then(|reading| reading.error);
+        match (before, error) {
             (None, Some(error)) => {
-                tracing::warn!(environment = %environment, error, "the list of SDK keys cannot be read; unknown keys wait");
+                tracing::warn!(environment = %environment, %error, "the list of SDK keys cannot be read; unknown keys wait");
             }
             (Some(_), None) => tracing::info!(environment = %environment, "the list of SDK keys can be read again"),
             _ => {}
         }
+    }
+
+    /// The error of a list that upstream does not want to be asked for yet.
+    #[must_use]
+    pub fn is_throttled(&self, environment: &EnvironmentId, now: Instant) -> Option<CallError> {
+        let lists = self.lists();
+        let reading = lists.get(environment).filter(|reading| reading.not_before.is_some_and(|time| time > now))?;
+        reading.error.clone()
+    }
+
+    /// True while the list of a good key has not been asked for yet.
+    #[must_use]
+    pub fn is_reading_first(&self) -> bool {
+        let lists = self.lists();
+        let keys = self.keys();
+        keys.iter().any(|key| matches!(key, KeyState::Accepted(id) if !lists.contains_key(id)))
     }
 
     /// Accepted, refused, undecided.
@@ -102,7 +129,7 @@ impl Roster {
     #[must_use]
     pub fn is_certain(&self) -> bool {
         let lists = self.lists();
-        let read = |id: &EnvironmentId| lists.get(id).is_some_and(Option::is_none);
+        let read = |id: &EnvironmentId| lists.get(id).is_some_and(|reading| reading.error.is_none());
         let keys = self.keys();
         // Where upstream refuses every key, it may be upstream that is wrong.
         keys.iter().any(|key| matches!(key, KeyState::Accepted(_)))
