@@ -1,7 +1,7 @@
 //! Behaviours whose times the contract sets in tens of seconds. They wait rather than work, so they do it together.
 
 use crate::setup::all_at_once;
-use crate::{bad_answers, generate, keys, lagging_upstream, lost_streams, proxy_key, start_order, usage};
+use crate::{bad_answers, generate, keys, lagging_upstream, lost_streams, proxy_key_trouble, start_order, usage};
 
 #[test]
 fn all_of_them() {
@@ -26,7 +26,10 @@ fn all_of_them() {
             keys::nobody_is_refused_while_the_list_cannot_be_read,
         ),
         ("keys::nobody_is_refused_by_what_was_stored", keys::nobody_is_refused_by_what_was_stored),
-        ("proxy_key::nobody_is_refused_while_upstream_is_away", proxy_key::nobody_is_refused_while_upstream_is_away),
+        (
+            "proxy_key_trouble::nobody_is_refused_while_upstream_is_away",
+            proxy_key_trouble::nobody_is_refused_while_upstream_is_away,
+        ),
         ("keys::a_revoked_key_goes_after_a_second_look", keys::a_revoked_key_goes_after_a_second_look),
         ("keys::a_key_missing_for_a_moment_stays_good", keys::a_key_missing_for_a_moment_stays_good),
         (

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fake_harness::{Fault, Route};
-use crate::setup::{followed, one_environment, segment, turn_off};
+use crate::setup::{followed, health_of, one_environment, segment, turn_off};
 use crate::support::configuration::{ENVIRONMENT, KEY, boolean};
 
 #[test]
@@ -92,4 +92,20 @@ fn one_fetch_at_a_time_for_an_environment() {
     fake.clear(&slow);
     let fetches = fake.count(Route::Flag) + fake.count(Route::Flags);
     assert!(fetches <= 4, "{fetches} fetches for 50 messages about one flag");
+}
+
+/// Gateways close idle connections when they like.
+#[test]
+fn connections_that_are_closed_without_a_word_cost_nothing() {
+    let fake = one_environment();
+    let routes = [Route::Flag, Route::Segment, Route::Flags, Route::Segments, Route::ApiKeys, Route::Auth];
+    routes.into_iter().for_each(|route| drop(fake.fail(route).with(Fault::CloseAfter)));
+    let (_relay, sdk) = followed(&fake, &[]);
+    let mut events = sdk.stream();
+    for version in 2..12 {
+        assert_eq!(fake.patch_flag(ENVIRONMENT, "a", |_| ()), version);
+        assert_eq!(events.next().unwrap()["version"], version);
+        assert_eq!(health_of(sdk.relay, ENVIRONMENT)["stale"], false);
+    }
+    assert_eq!(fake.count(Route::Flag), 10, "none was asked for twice");
 }

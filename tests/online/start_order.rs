@@ -1,8 +1,10 @@
 //! Which of relay and upstream is there first does not matter.
 
+use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
 
 use crate::fake_harness::{Fault, Route};
+use crate::relay_process::RelayProcess;
 use crate::setup::{
     Sdk, authenticate, followed, health, health_of, one_environment, relay, relay_for, turn_off, wait_ready,
 };
@@ -154,4 +156,34 @@ fn stopping_does_not_wait_for_upstream() {
         assert!(since.elapsed() < Duration::from_secs(7), "{shown}: stopped after {:?}", since.elapsed());
         fake.clear_faults();
     }
+}
+
+/// Killed without a word, and Harness away when it comes back.
+#[test]
+fn a_killed_relay_serves_what_it_had() {
+    let fake = one_environment();
+    let data = tempfile::tempdir().unwrap();
+    let process = || {
+        let fixed = ["--listen-address=127.0.0.1", "--grpc-address=off"].map(str::to_owned);
+        let own = [format!("--data-dir={}", data.path().display())];
+        let all = fake.api_key_options(&[KEY]).into_iter().chain(fixed).chain(own);
+        let arguments: Vec<OsString> = all.map(OsString::from).collect();
+        RelayProcess::start(OsStr::new(env!("CARGO_BIN_EXE_ff-relay")), &arguments)
+    };
+    let first = process();
+    let sdk = Sdk::connect(first.address(), KEY, ENVIRONMENT);
+    fake.wait_for_streams(1);
+    fake.patch_flag(ENVIRONMENT, "a", turn_off);
+    sdk.wait_for_version("a", 2);
+    // As for usage: a crash may lose the last second, and the machine may be busy.
+    std::thread::sleep(Duration::from_secs(2));
+    drop(first);
+    fake.stop();
+    let second = process();
+    let sdk = Sdk { relay: second.address(), ..sdk };
+    assert_eq!((sdk.version("a"), sdk.flag("a").ok()["state"].clone()), (2, serde_json::json!("off")));
+    fake.restart();
+    fake.wait_for_streams(1);
+    fake.patch_flag(ENVIRONMENT, "a", |_| ());
+    sdk.wait_for_version("a", 3);
 }

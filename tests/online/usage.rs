@@ -1,20 +1,18 @@
 //! SDK metrics on their way upstream: nothing that was accepted is lost, and what was certainly refused is counted once.
 
-use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::fake_harness::metrics::{Received, attribute};
 use crate::fake_harness::{FakeHarness, Fault, Route};
-use crate::relay_process::RelayProcess;
 use crate::setup::{PROXY_KEY, Sdk, metric, one_environment, proxied, proxy_relay, relay, relay_for, two_environments};
 use crate::support::client::post;
 use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY};
 use crate::support::relay::TestRelay;
 use crate::support::wait_for;
 
-const SOON: &str = "--metric-post-duration=100ms";
+pub const SOON: &str = "--metric-post-duration=100ms";
 
 fn row(flag: &str, target: &str, count: i64) -> Value {
     let pair = |key: &str, value: &str| json!({"key": key, "value": value});
@@ -28,7 +26,7 @@ fn row(flag: &str, target: &str, count: i64) -> Value {
 }
 
 impl Sdk {
-    fn report(&self, rows: &[Value]) {
+    pub fn report(&self, rows: &[Value]) {
         let targets = json!([{"identifier": "pat", "name": "Pat", "attributes": []}]);
         let body = json!({"metricsData": rows, "targetData": targets}).to_string();
         let path = format!("/metrics/{}", self.environment);
@@ -36,7 +34,7 @@ impl Sdk {
         assert_eq!((reply.status, reply.text().trim()), (200, "null"));
     }
 
-    fn used(&self, flag: &str, count: i64) {
+    pub fn used(&self, flag: &str, count: i64) {
         self.report(&[row(flag, "pat", count)]);
     }
 }
@@ -48,7 +46,7 @@ fn forwarding(fake: &FakeHarness, more: &[&str]) -> (TestRelay, Sdk) {
     (relay, sdk)
 }
 
-fn arrives(fake: &FakeHarness, flag: &str, count: i64) {
+pub fn arrives(fake: &FakeHarness, flag: &str, count: i64) {
     wait_for(&format!("{count} evaluations of {flag}"), || (fake.counted(ENVIRONMENT, flag) >= count).then_some(()));
     assert_eq!(fake.counted(ENVIRONMENT, flag), count);
 }
@@ -262,80 +260,6 @@ fn a_proxy_keys_token_is_used_for_every_environment() {
     wait_for("the other's", || (fake.counted(OTHER, "b") == 3).then_some(()));
     let bodies = fake.requests(Route::Metrics);
     assert!(bodies.iter().all(|request| !String::from_utf8_lossy(&request.body).contains(PROXY_KEY)));
-}
-
-/// The relay as a process, with these options beside.
-fn process(fake: &FakeHarness, more: &[String]) -> RelayProcess {
-    let fixed = ["--listen-address=127.0.0.1", "--grpc-address=off", "--shutdown-grace=5s"].map(str::to_owned);
-    let all = fake.api_key_options(&[KEY]).into_iter().chain(fixed).chain(more.iter().cloned());
-    let arguments: Vec<OsString> = all.map(OsString::from).collect();
-    RelayProcess::start(OsStr::new(env!("CARGO_BIN_EXE_ff-relay")), &arguments)
-}
-
-fn sdk_of(process: &RelayProcess) -> Sdk {
-    Sdk::connect(process.address(), KEY, ENVIRONMENT)
-}
-
-#[test]
-fn sigterm_flushes() {
-    let fake = one_environment();
-    let process = process(&fake, &["--metric-post-duration=3600".to_owned()]);
-    let sdk = sdk_of(&process);
-    sdk.used("a", 5);
-    sdk.used("a", 6);
-    assert!(process.stop().success());
-    assert_eq!(fake.counted(ENVIRONMENT, "a"), 11);
-}
-
-#[test]
-fn what_could_not_be_flushed_waits_in_the_data_directory() {
-    let fake = one_environment();
-    let data = tempfile::tempdir().unwrap();
-    let options = [format!("--data-dir={}", data.path().display()), SOON.to_owned()];
-    let first = process(&fake, &options);
-    let sdk = sdk_of(&first);
-    fake.stop();
-    sdk.used("a", 5);
-    first.stop();
-    fake.restart();
-    let _second = process(&fake, &options);
-    arrives(&fake, "a", 5);
-}
-
-#[test]
-fn a_crash_loses_no_more_than_the_last_second() {
-    let fake = one_environment();
-    let data = tempfile::tempdir().unwrap();
-    let option = format!("--data-dir={}", data.path().display());
-    let first = process(&fake, &[option.clone(), "--metric-post-duration=3600".to_owned()]);
-    let sdk = sdk_of(&first);
-    sdk.used("a", 5);
-    // The stated second, and one for a busy machine.
-    std::thread::sleep(Duration::from_secs(2));
-    // Dropped without being told: killed.
-    drop(first);
-    assert_eq!(fake.counted(ENVIRONMENT, "a"), 0);
-    let _second = process(&fake, &[option, SOON.to_owned()]);
-    arrives(&fake, "a", 5);
-}
-
-#[test]
-fn a_crash_during_an_outage_keeps_the_frozen_batch() {
-    let fake = one_environment();
-    let data = tempfile::tempdir().unwrap();
-    let options = [format!("--data-dir={}", data.path().display()), SOON.to_owned()];
-    let first = process(&fake, &options);
-    let sdk = sdk_of(&first);
-    let planted = fake.fail(Route::Metrics).with(Fault::status(503));
-    sdk.used("a", 5);
-    wait_for("an attempt", || (planted.hits() >= 1).then_some(()));
-    let frozen = fake.requests(Route::Metrics)[0].body.clone();
-    std::thread::sleep(Duration::from_secs(2));
-    drop(first);
-    fake.clear(&planted);
-    let _second = process(&fake, &options);
-    arrives(&fake, "a", 5);
-    assert_eq!(fake.metrics(ENVIRONMENT)[0].body, frozen, "the same batch, byte for byte");
 }
 
 /// A connection that was idle may be dead without a sign; what is sent on it would be lost or doubled.

@@ -18,6 +18,8 @@ pub enum Fault {
     Truncated,
     /// A connection reset after so many bytes of the answer.
     Reset(usize),
+    /// A good answer, then the connection is closed without having said so.
+    CloseAfter,
     /// So many bytes of the answer, then none while the other side waits.
     Stall(usize),
     /// No answer at all while the other side waits.

@@ -151,6 +151,10 @@ fn send(mut stream: &TcpStream, answer: &Answer, fault: Option<&Fault>) -> Optio
             wire::reset(stream);
             None
         }
+        Some(Fault::CloseAfter) => {
+            let _ = stream.write_all(&bytes);
+            None
+        }
         _ => stream.write_all(&bytes).ok(),
     }
 }
