@@ -154,7 +154,7 @@ impl Feed {
                 true
             }
             _ => {
-                state.schedule.resync(now);
+                state.schedule.unclear(now);
                 false
             }
         };

@@ -13,6 +13,7 @@ mod assembly;
 mod backoff;
 mod call_error;
 pub mod calls;
+mod calm;
 pub mod carrier;
 mod claims;
 pub mod client;

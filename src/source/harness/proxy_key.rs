@@ -13,6 +13,7 @@ use super::answers::ConfigEnvironment;
 use super::assembly::{Assembly, Began, SECOND_LOOK};
 use super::backoff::Backoff;
 use super::calls::StreamBase;
+use super::calm::Calm;
 use super::credential::proxy_credential;
 use super::engine::{Engine, now_ms, spread};
 use super::feed::Feed;
@@ -67,12 +68,13 @@ struct Main {
     stream_up: bool,
     /// Everything is being fetched: the number of the reading.
     fetching: Option<u64>,
-    /// Something happened meanwhile that asks for one more.
-    fetch_again: bool,
+    /// Something happened meanwhile that asks for one more, at this time.
+    fetch_again: Option<Instant>,
     next_fetch: Instant,
     last_fetch: Option<Instant>,
     up_since: Option<Began>,
     backoff: Backoff,
+    calm: Calm,
 }
 
 struct ToMain(mpsc::Sender<Heard>);
@@ -108,10 +110,11 @@ impl ProxyKeySource {
             absent: HashMap::new(),
             stream_up: false,
             fetching: None,
-            fetch_again: false,
+            fetch_again: None,
             next_fetch: Instant::now() + if settings.stream_enabled { LOOK_AFTER } else { Duration::ZERO },
             last_fetch: None,
             up_since: None,
+            calm: Calm::default(),
             backoff: Backoff::new(
                 Duration::from_secs(1),
                 settings.poll_interval.clamp(Duration::from_secs(1), Duration::from_secs(60)),
@@ -184,7 +187,9 @@ impl Main {
 
     fn fetch_soon(&mut self, at: Instant) {
         self.next_fetch = self.next_fetch.min(at);
-        self.fetch_again |= self.fetching.is_some();
+        if self.fetching.is_some() {
+            self.fetch_again = Some(self.fetch_again.map_or(at, |planned| planned.min(at)));
+        }
     }
 
     fn stand(&self, standing: &Standing) {
@@ -259,7 +264,7 @@ impl Main {
             Message::Unknown { environment: Some(id), .. } => {
                 self.pass_on(std::slice::from_ref(id), &message, began).await;
             }
-            Message::Unknown { environment: None, .. } => self.fetch_soon(Instant::now()),
+            Message::Unknown { environment: None, .. } => self.unclear(),
             Message::EnvironmentsAdded(ids) => {
                 tracing::info!(count = ids.len(), "environments were added to the proxy key");
                 let known = self.session.current().map_or(0, |token| token.number);
@@ -270,7 +275,7 @@ impl Main {
                     self.tasks.spawn(fetch_added(engine, session, id.clone(), known, heard));
                 }
                 if ids.is_empty() {
-                    self.fetch_soon(Instant::now());
+                    self.unclear();
                 }
             }
             Message::EnvironmentsRemoved(ids) => self.withdraw(ids.clone(), began).await,
@@ -285,7 +290,7 @@ impl Main {
 
     async fn pass_on(&mut self, ids: &[EnvironmentId], message: &Message, began: Began) {
         if ids.is_empty() {
-            self.fetch_soon(Instant::now());
+            self.unclear();
         }
         for id in ids {
             match self.fed.get(id) {
@@ -293,8 +298,15 @@ impl Main {
                 Some(_) => {}
                 // One of an environment that was withdrawn is late.
                 None if self.removed.contains_key(id) => {}
-                None => self.fetch_soon(Instant::now()),
+                None => self.unclear(),
             }
+        }
+    }
+
+    /// A message was not understood, or is about nothing known.
+    fn unclear(&mut self) {
+        if let Some(at) = self.calm.plan(Instant::now()) {
+            self.fetch_soon(at);
         }
     }
 
@@ -392,8 +404,8 @@ impl Main {
         if let Some(number) = number {
             certainty_of.certainty().end_reading(number, complete);
         }
-        if std::mem::take(&mut self.fetch_again) && complete {
-            self.next_fetch = now;
+        if let Some(at) = self.fetch_again.take().filter(|_| complete) {
+            self.next_fetch = self.next_fetch.min(at);
         }
         let again = self.absent.values().min().map(|since| *since + SECOND_LOOK);
         self.next_fetch = again.map_or(self.next_fetch, |at| at.min(self.next_fetch));

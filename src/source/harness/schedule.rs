@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::assembly::SECOND_LOOK;
 use super::backoff::Backoff;
+use super::calm::Calm;
 use crate::snapshot::item::{Digest, Item, ItemKey};
 
 /// More wanted items than this are fetched as lists.
@@ -87,6 +88,7 @@ pub struct Schedule {
     /// The lists are not fetched before this time.
     lists_not_before: Option<Instant>,
     backoff: Backoff,
+    calm: Calm,
     stream_up: bool,
     messages: u64,
     /// Messages since the last fetch began.
@@ -108,6 +110,7 @@ impl Schedule {
             not_before: None,
             lists_not_before: None,
             backoff: Backoff::new(Duration::from_secs(1), cap),
+            calm: Calm::default(),
             stream_up: false,
             messages: 0,
             burst: 0,
@@ -173,6 +176,13 @@ impl Schedule {
     /// Everything has to be fetched, at once or later.
     pub fn resync(&mut self, at: Instant) {
         self.lists_due = Some(self.lists_due.map_or(at, |due| due.min(at)));
+    }
+
+    /// A message was not understood: everything has to be fetched.
+    pub fn unclear(&mut self, now: Instant) {
+        if let Some(at) = self.calm.plan(now) {
+            self.resync(at);
+        }
     }
 
     /// The stream is up or down.
