@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::StartError;
 use super::origin::admin;
@@ -13,12 +14,17 @@ use crate::evaluate::CompileOptions;
 use crate::http::api::unix_now_s;
 use crate::snapshot::archive::{Compression, Tree};
 use crate::snapshot::content::{Content, EnvironmentId, KeyHash};
+use crate::source::file::Location;
+use crate::source::file::load::read_once;
 use crate::source::file::write::{WriteError, write_archive, write_directory};
 use crate::source::harness::calls::Calls;
 use crate::source::harness::one_shot::{self, Fetch};
 use crate::store::writer::Offered;
 use crate::store::{Store, StoreSettings};
 use crate::telemetry::upstream::UpstreamCounts;
+
+/// Time between two looks (`upstream.md`, "Behaviour under trouble").
+const SECOND_LOOK: Duration = Duration::from_secs(10);
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +46,15 @@ pub enum GenerateError {
 /// archive of before is then as it was.
 pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), GenerateError> {
     let calls = Calls::new(&config.upstream, Arc::<UpstreamCounts>::default()).map_err(StartError::from)?;
-    let fetch = fetch(config, Arc::new(calls)).await?;
+    let calls = Arc::new(calls);
+    let mut fetch = fetch_all(config, &calls).await?;
+    if fetch.failures.is_empty()
+        && let Some(what) = suspicious(&config.config_dir, &fetch.environments)
+    {
+        tracing::warn!(what, "upstream gave less than was written before; it is looked at again before it is believed");
+        tokio::time::sleep(SECOND_LOOK).await;
+        fetch = fetch_all(config, &calls).await?;
+    }
     if !fetch.failures.is_empty() {
         for failure in &fetch.failures {
             tracing::error!(what = failure.what, error = failure.error, "not fetched");
@@ -78,7 +92,8 @@ pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), Ge
     Ok(())
 }
 
-async fn fetch(config: &Config, calls: Arc<Calls>) -> Result<Fetch, GenerateError> {
+async fn fetch_all(config: &Config, calls: &Arc<Calls>) -> Result<Fetch, GenerateError> {
+    let calls = Arc::clone(calls);
     let on_terminal = std::io::stderr().is_terminal();
     let show = |of: Option<usize>| {
         move |done: usize| {
@@ -105,6 +120,21 @@ async fn fetch(config: &Config, calls: Arc<Calls>) -> Result<Fetch, GenerateErro
         eprintln!();
     }
     Ok(fetch)
+}
+
+/// What is written there and would be lost by one empty answer.
+fn suspicious(path: &Path, environments: &BTreeMap<EnvironmentId, Content>) -> Option<String> {
+    let before = read_once(&Location::of(path)).ok()?;
+    before.environments.iter().find_map(|(id, old)| {
+        let Some(new) = environments.get(id) else { return Some(format!("environment {id} is missing")) };
+        let emptied = [(&old.flags, &new.flags, "flags"), (&old.segments, &new.segments, "segments")];
+        let emptied = emptied.into_iter().find(|(old, new, _)| !old.is_empty() && new.is_empty());
+        let lost_keys = old.key_hashes.iter().any(|hash| !new.key_hashes.contains(hash));
+        match emptied {
+            Some((_, _, what)) => Some(format!("environment {id} has no {what}")),
+            None => lost_keys.then(|| format!("environment {id} lacks an SDK key")),
+        }
+    })
 }
 
 /// Offline a key belongs to one environment: the first keeps it.

@@ -1,7 +1,7 @@
 //! `ff-relay pack` and `unpack`: directory to archive and back.
 
 use std::fs;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -14,6 +14,7 @@ use crate::snapshot::item::Digest;
 use crate::snapshot::tree::ENVIRONMENT_PREFIX;
 use crate::source::file::Location;
 use crate::source::file::load::read_once;
+use crate::source::file::write::write_archive;
 
 /// Make an archive of an offline directory (or of another archive). The same
 /// content gives the same bytes.
@@ -54,14 +55,8 @@ pub fn pack(arguments: &PackArguments) -> anyhow::Result<bool> {
     }
     let loaded = read_once(&Location::of(&arguments.dir))?;
     let tree = Tree { environments: loaded.environments, served: loaded.served };
-    let parent = arguments.archive.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(parent).with_context(|| format!("{}", parent.display()))?;
-    archive::write(&tree, compression, BufWriter::new(&mut file))?;
-    file.as_file().sync_all()?;
-    let bytes = fs::read(file.path())?;
-    #[cfg(unix)]
-    fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    file.persist(&arguments.archive).with_context(|| format!("{}", arguments.archive.display()))?;
+    write_archive(&arguments.archive, compression, &tree)?;
+    let bytes = fs::read(&arguments.archive)?;
     let (name, digest) = (arguments.archive.display().to_string(), Digest::of(&bytes));
     match arguments.output {
         Output::Json => {

@@ -27,6 +27,7 @@ mod message;
 pub mod one_shot;
 mod progress;
 mod proxy_config;
+mod proxy_environments;
 pub mod proxy_key;
 pub mod roster;
 mod schedule;

@@ -20,6 +20,8 @@ pub struct Progress {
     item_failing: bool,
     /// The credential could not be tried.
     unreachable: bool,
+    /// What was last looked at for the log.
+    told: (Phase, bool),
     /// When what is served may have begun to be behind.
     trouble_since_ms: Option<i64>,
 }
@@ -40,6 +42,7 @@ impl Progress {
             failing: restored,
             item_failing: false,
             unreachable: false,
+            told: (Phase::default(), false),
             trouble_since_ms: None,
         }
     }
@@ -148,11 +151,15 @@ impl Progress {
             _ => Phase::Polling,
         };
         let before = std::mem::replace(&mut self.state.phase, phase);
-        if before == phase {
+        if before != phase {
+            self.state.phase_since_ms = now_ms;
+        }
+        let told = std::mem::replace(&mut self.told, (phase, self.fetched));
+        if told == self.told {
             return;
         }
-        self.state.phase_since_ms = now_ms;
-        let good = matches!(phase, Phase::Streaming | Phase::Polling);
+        // Polling that has not fetched anything yet is no recovery.
+        let good = self.fetched && matches!(phase, Phase::Streaming | Phase::Polling);
         match (good, self.trouble_since_ms) {
             (true, Some(since)) => {
                 self.trouble_since_ms = None;
@@ -165,5 +172,40 @@ impl Progress {
             (false, None) if matches!(phase, Phase::Stale | Phase::Refused) => self.trouble_since_ms = Some(now_ms),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_phase_follows_from_the_facts() {
+        let mut progress = Progress::new(EnvironmentId::new("e"), false);
+        let mut phases = vec![progress.state().phase];
+        type Step = fn(&mut Progress);
+        let steps: [Step; 12] = [
+            |it| it.stream(true, None, 1),
+            |it| it.fetched(2),
+            |it| it.stream(false, Some("reset"), 3),
+            |it| it.failed("no route", 4),
+            |it| it.fetched(5),
+            |it| it.item_failed("500", 6),
+            |it| it.items_fetched(7),
+            |it| it.credential(Some("403"), 8),
+            |it| it.credential(None, 9),
+            |it| it.unreachable("timeout", 10),
+            |it| it.credential(None, 11),
+            |it| it.stream(true, None, 12),
+        ];
+        for step in steps {
+            step(&mut progress);
+            phases.push(progress.state().phase);
+        }
+        use Phase::{Authenticating, Loading, Polling, Refused, Stale, Streaming};
+        let expected =
+            [Authenticating, Authenticating, Streaming, Polling, Stale, Polling, Stale, Polling, Refused, Polling, Stale, Polling, Loading];
+        assert_eq!(phases, expected);
+        assert_eq!((progress.state().error.clone(), progress.state().synced_at_ms), (None, Some(5)));
     }
 }

@@ -24,7 +24,7 @@ const BURST_WAITS_MS: [u64; 5] = [0, 100, 250, 500, 1_000];
 
 /// Waits after failures grow up to the polling interval, and never above
 /// this.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// After the stream was lost, a look is taken this soon.
 const LOOK_AFTER_LOSS: Duration = Duration::from_secs(1);

@@ -17,6 +17,9 @@ use super::session::Session;
 use super::sse::{Frame, Parser};
 use super::token::Scope;
 
+/// Upstream that is back is found within this time.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
 /// A stream that lived this long was a good one.
 const GOOD_AFTER: Duration = Duration::from_secs(30);
 
@@ -37,7 +40,7 @@ pub async fn follow(
     scope: Option<Scope>,
     mut sink: impl StreamSink,
 ) {
-    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+    let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_WAIT);
     loop {
         let scope = scope.as_ref();
         let opened =
