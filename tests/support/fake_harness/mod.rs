@@ -3,7 +3,7 @@
 //!
 //! `FakeHarness::start()`, then `add_environment`, `create_flag` and so on; `options()` points a relay at it.
 
-#![allow(dead_code, reason = "each test crate uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test crate uses a part of it")]
 
 pub mod admin;
 pub mod changes;
