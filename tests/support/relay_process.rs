@@ -1,6 +1,7 @@
 //! The relay's own binary as a process: started on a free port, waited for until it is ready, ended with the test. Its log is
 //! printed when the test fails.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
@@ -129,6 +130,11 @@ impl Drop for RelayProcess {
             eprintln!("--- log of the relay at {}\n{}", self.address, self.log());
         }
     }
+}
+
+/// What cargo built for this test, or a release build that the environment names.
+pub fn binary() -> OsString {
+    env::var_os("FF_RELAY_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_ff-relay").into())
 }
 
 fn free_address() -> SocketAddr {

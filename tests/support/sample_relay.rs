@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::chaos_proxy::ChaosProxy;
 use crate::config_copy::ConfigCopy;
-use crate::relay_process::RelayProcess;
+use crate::relay_process::{self, RelayProcess};
 use crate::sample_answers::{PRODUCTION, SERVER_KEY};
 
 pub struct SampleRelay {
@@ -58,10 +58,8 @@ fn start_relay(config: &ConfigCopy, data: &TempDir) -> RelayProcess {
         option.push(path);
         option
     };
-    // The release build where `tests/run` has made one.
-    let binary = std::env::var_os("FF_RELAY_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_ff-relay").into());
     RelayProcess::start(
-        &binary,
+        &relay_process::binary(),
         &[
             "--offline".into(),
             option("--config-dir=", config.path()),

@@ -1,6 +1,7 @@
 //! An unmodified Harness SDK in its own process: a small driver program (tests/sdk) in the SDK's language takes commands as JSON
 //! lines and answers with JSON lines. `tests/run` prepares what the drivers need.
 
+use std::collections::HashMap;
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -50,6 +51,11 @@ impl Sdk {
     /// Evaluates in the relay, for one target at a time, and holds results instead of rules.
     pub fn is_client_side(self) -> bool {
         self == Self::Browser
+    }
+
+    /// Go and Java only send by a timer; a browser page just ends.
+    pub fn sends_metrics_when_closed(self) -> bool {
+        matches!(self, Self::Node | Self::Python)
     }
 
     /// The driver, or what is missing for it.
@@ -116,6 +122,7 @@ pub struct SdkProcess {
     child: Child,
     commands: Option<ChildStdin>,
     answers: Receiver<Value>,
+    asked: HashMap<String, i64>,
     log: NamedTempFile,
 }
 
@@ -145,7 +152,7 @@ impl SdkProcess {
                 }
             }
         });
-        Self { sdk, commands: child.stdin.take(), child, answers, log }
+        Self { sdk, commands: child.stdin.take(), child, answers, asked: HashMap::new(), log }
     }
 
     /// `ready`, or `failed` with the SDK's reason.
@@ -158,6 +165,7 @@ impl SdkProcess {
         self.command(
             &json!({"command": "variation", "flag": flag, "kind": kind, "target": target, "default": default}),
         );
+        *self.asked.entry((*flag).to_owned()).or_default() += 1;
         let answer = self.answer(ANSWER_WITHIN);
         assert_eq!(answer["event"], "value", "{} to {flag}: {answer}", self.sdk.name());
         match &answer["value"] {
@@ -165,6 +173,11 @@ impl SdkProcess {
             Value::String(text) if *kind == "json" => serde_json::from_str(text).unwrap(),
             value => value.clone(),
         }
+    }
+
+    /// How often the SDK was asked for this flag.
+    pub fn asked(&self, flag: &str) -> i64 {
+        self.asked.get(flag).copied().unwrap_or_default()
     }
 
     /// Starts the browser's SDK anew for another target.

@@ -8,27 +8,25 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::chaos_proxy::ChaosProxy;
-use crate::sample_answers::{CLIENT_KEY, PRODUCTION, SERVER_KEY, flags, same, targets};
+use crate::sample_answers::{PRODUCTION, targets};
 use crate::sample_relay::SampleRelay;
+use crate::sdk_outcomes::Report;
 use crate::sdk_process::{Question, Sdk, SdkProcess};
+use crate::sdk_watch::{
+    READY_WITHIN, RECONNECTED_WITHIN, Watch, answers_as_the_sample_says, eventually, exclude, has_not_polled,
+    one_stream_is_open, start_sdk,
+};
 
-/// Generous, because many runtimes start at the same time on what may be two busy cores.
-const READY_WITHIN: Duration = Duration::from_mins(2);
 /// Longer than any SDK waits for a sign of life: Go and Node 30 s, the browser 30 s (looked at every 30 s), Python and Java 60 s.
 const STABLE_FOR: Duration = Duration::from_secs(65);
 /// Every SDK sends metrics once a minute at most, Java the first time after half of one.
 const METRICS_WITHIN: Duration = Duration::from_secs(75);
 /// Far less than the hour between polls that the drivers set, and less than the minute that some SDKs make of it.
 const CHANGED_WITHIN: Duration = Duration::from_secs(40);
-/// Back-off included: the browser waits up to 30 s before it connects again, Node 5 to 10 s more at every attempt.
-const RECONNECTED_WITHIN: Duration = Duration::from_secs(100);
 /// Node asks again for ever with a refused key, so its driver gives up by itself.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
 /// The start of the runtime included, which takes its time where many start at once.
 const REFUSED_WITHIN: Duration = Duration::from_secs(75);
-
-/// Times worth telling, one line each.
-pub type Report = Vec<String>;
 
 /// Both halves at once; a panic in either is the SDK's failure.
 pub fn run(sdk: Sdk) -> Report {
@@ -40,24 +38,12 @@ pub fn run(sdk: Sdk) -> Report {
     })
 }
 
-fn key(sdk: Sdk) -> &'static str {
-    if sdk.is_client_side() { CLIENT_KEY } else { SERVER_KEY }
-}
-
-fn start_sdk(sdk: Sdk, proxy: &ChaosProxy, target: &Value) -> SdkProcess {
-    let process = SdkProcess::start(sdk, &proxy.url(), key(sdk), target, READY_WITHIN);
-    let first = process.first_event(READY_WITHIN + Duration::from_secs(10));
-    assert_eq!(first["event"], "ready", "{}: {first}", sdk.name());
-    one_stream_is_open(proxy);
-    process
-}
-
 /// Right values, a stream that stays, metrics that are taken, and a wrong key that is refused.
 fn undisturbed(sdk: Sdk) -> Report {
     let sample = SampleRelay::start();
     let targets = targets();
     let mut process = start_sdk(sdk, &sample.proxy, &targets[0]);
-    answers_as_the_sample_says(sdk, &mut process);
+    answers_as_the_sample_says(sdk, &mut process, targets.len());
 
     one_stream_is_open(&sample.proxy);
     let streams = sample.proxy.made("GET /stream");
@@ -78,28 +64,6 @@ fn undisturbed(sdk: Sdk) -> Report {
     eventually(METRICS_WITHIN, "the relay takes metrics with 200", || taken() >= 1.0);
     process.close();
     vec![format!("one stream for {:.0?}, {} metrics requests taken", stable_since.elapsed(), taken())]
-}
-
-fn answers_as_the_sample_says(sdk: Sdk, process: &mut SdkProcess) {
-    for (index, target) in targets().iter().enumerate() {
-        if sdk.is_client_side() && index > 0 {
-            process.become_target(target, READY_WITHIN);
-        }
-        for sample in flags() {
-            let question = Question { flag: sample.flag, kind: sample.kind, target, default: sample.default(index) };
-            let value = process.variation(&question);
-            // This SDK does not ask for `rules=v2`, so a group that needs an "and" has nobody in it.
-            let expected =
-                if sdk == Sdk::Java && sample.flag == "partner-portal" { &json!(false) } else { &sample.values[index] };
-            assert!(
-                same(&value, expected),
-                "{}: {} for {} is {value}, not {expected}",
-                sdk.name(),
-                sample.flag,
-                target["identifier"]
-            );
-        }
-    }
 }
 
 /// The driver says `failed`, or the SDK goes on with defaults; either way it neither crashes nor hangs.
@@ -131,29 +95,6 @@ fn disturbed(sdk: Sdk) -> Report {
     ada.report
 }
 
-/// What the SDK of the target `ada` sees.
-struct Watch {
-    process: SdkProcess,
-    report: Report,
-}
-
-impl Watch {
-    fn sees(&mut self, what: &str, within: Duration, kind: &str, flag: &str, expected: &Value) {
-        let target = &targets()[0];
-        let default = match kind {
-            "boolean" => json!(*expected != true),
-            "number" => json!(-1.0),
-            _ => json!("the default"),
-        };
-        let since = Instant::now();
-        eventually(within, what, || {
-            let question = Question { flag, kind, target, default: default.clone() };
-            same(&self.process.variation(&question), expected)
-        });
-        self.report.push(format!("{what}: seen after {:.1?}", since.elapsed()));
-    }
-}
-
 fn changes_arrive_through_the_stream(sdk: Sdk, sample: &SampleRelay, ada: &mut Watch) {
     let before = sample.proxy.requests().len();
     sample.config.change_flag(PRODUCTION, "discount-percent", |flag| {
@@ -161,19 +102,13 @@ fn changes_arrive_through_the_stream(sdk: Sdk, sample: &SampleRelay, ada: &mut W
     });
     ada.sees("a changed flag", CHANGED_WITHIN, "number", "discount-percent", &json!(0));
 
-    sample.config.change_segment(PRODUCTION, "premium-customers", |segment| {
-        let excluded =
-            json!({"identifier": "ada", "name": "Ada", "account": "", "org": "", "project": "", "environment": ""});
-        segment["excluded"] = json!([excluded]);
-    });
+    sample.config.change_segment(PRODUCTION, "premium-customers", |segment| exclude(segment, "ada"));
     ada.sees("a changed group", CHANGED_WITHIN, "number", "free-shipping-threshold", &json!(50));
 
     sample.config.add_flag(PRODUCTION, loyalty_program());
     ada.sees("a new flag", CHANGED_WITHIN, "boolean", "loyalty-program", &json!(true));
 
-    let requests = sample.proxy.requests().split_off(before);
-    let polls: Vec<&String> = requests.iter().filter(|line| is_poll(line)).collect();
-    assert!(polls.is_empty(), "{} polled instead of being told: {polls:?}", sdk.name());
+    has_not_polled(sdk, &sample.proxy.requests().split_off(before));
 }
 
 fn change_arrives_after_a_cut(sample: &SampleRelay, ada: &mut Watch) {
@@ -186,27 +121,10 @@ fn change_arrives_after_a_cut(sample: &SampleRelay, ada: &mut Watch) {
     one_stream_is_open(&sample.proxy);
 }
 
-fn one_stream_is_open(proxy: &ChaosProxy) {
-    eventually(RECONNECTED_WITHIN, "one stream is open", || proxy.open("GET /stream") == 1);
-}
-
-/// A server SDK's request for all flags. (A browser's for all results may also be its answer to a changed group.)
-fn is_poll(line: &str) -> bool {
-    line.contains("/feature-configs?") || line.contains("/feature-configs ")
-}
-
 fn loyalty_program() -> Value {
     json!({
         "feature": "loyalty-program", "kind": "boolean", "project": "storefront", "environment": "production", "state": "on",
         "defaultServe": {"variation": "true"}, "offVariation": "false", "prerequisites": [], "rules": [], "variationToTargetMap": [],
         "variations": [{"identifier": "true", "value": "true"}, {"identifier": "false", "value": "false"}], "version": 1
     })
-}
-
-fn eventually(within: Duration, what: &str, mut holds: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < within, "not within {within:?}: {what}");
-        thread::sleep(Duration::from_millis(100));
-    }
 }

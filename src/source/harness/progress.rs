@@ -203,8 +203,21 @@ mod tests {
             phases.push(progress.state().phase);
         }
         use Phase::{Authenticating, Loading, Polling, Refused, Stale, Streaming};
-        let expected =
-            [Authenticating, Authenticating, Streaming, Polling, Stale, Polling, Stale, Polling, Refused, Polling, Stale, Polling, Loading];
+        let expected = [
+            Authenticating,
+            Authenticating,
+            Streaming,
+            Polling,
+            Stale,
+            Polling,
+            Stale,
+            Polling,
+            Refused,
+            Polling,
+            Stale,
+            Polling,
+            Loading,
+        ];
         assert_eq!(phases, expected);
         assert_eq!((progress.state().error.clone(), progress.state().synced_at_ms), (None, Some(5)));
     }
