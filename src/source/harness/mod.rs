@@ -7,35 +7,35 @@
 //! [Workers](worker) fetch, [streams](stream) listen, and the one
 //! [intake task](intake_task) swaps what comes of it into the store.
 
-mod answers;
+pub mod answers;
 pub mod api_keys;
-mod assembly;
-mod backoff;
-mod call_error;
+pub mod assembly;
+pub mod backoff;
+pub mod call_error;
 pub mod calls;
-mod calm;
+pub mod calm;
 pub mod carrier;
-mod claims;
+pub mod claims;
 pub mod client;
-mod credential;
+pub mod credential;
 pub mod engine;
-mod feed;
+pub mod feed;
 pub mod intake_task;
-mod key_list;
-mod key_lists;
-mod message;
+pub mod key_list;
+pub mod key_lists;
+pub mod message;
 pub mod one_shot;
-mod progress;
-mod proxy_config;
-mod proxy_environments;
+pub mod progress;
+pub mod proxy_config;
+pub mod proxy_environments;
 pub mod proxy_key;
 pub mod roster;
-mod schedule;
-mod session;
-mod sse;
-mod stream;
-mod targets;
-mod token;
-mod worker;
+pub mod schedule;
+pub mod session;
+pub mod sse;
+pub mod stream;
+pub mod targets;
+pub mod token;
+pub mod worker;
 
 pub use credential::{proxy_credential, sdk_credential};
