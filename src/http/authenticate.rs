@@ -60,7 +60,13 @@ impl Api {
             }
             environment.targets.put(stored);
         }
-        let token = self.tokens.issue(&snapshot, &credentials.key_hash, json.as_deref(), unix_now_s());
+        let token = self.tokens.issue(
+            &snapshot,
+            environment.names.load().as_deref(),
+            &credentials.key_hash,
+            json.as_deref(),
+            unix_now_s(),
+        );
         let answer = answer::json(StatusCode::OK, Bytes::from(format!("{{\"authToken\":\"{token}\"}}\n")));
         Ok((environment, answer))
     }

@@ -4,6 +4,7 @@
 //! Python, .NET and Erlang need `clusterIdentifier`, PHP `accountID` too.
 //! No `exp` (no SDK ever refreshes) and no `nbf` (clocks differ).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use aws_lc_rs::hmac;
@@ -15,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::config::Secret;
 use crate::snapshot::content::KeyHash;
 use crate::snapshot::item::Digest;
-use crate::snapshot::{Epoch, Revision, Snapshot};
+use crate::snapshot::{Epoch, Names, Revision, Snapshot};
 
 /// A target travels in its token up to this size.
 pub const MAX_TOKEN_TARGET_BYTES: usize = 2 * 1024;
@@ -103,12 +104,21 @@ impl TokenKeys {
         TokenKeys { signing: key(signing), verifying, legacy_tokens }
     }
 
-    /// A token for an SDK that authenticated with this key now.
+    /// A token for an SDK that authenticated with this key now. `names` come
+    /// from the source; what they do not say the flags may.
     #[must_use]
-    pub fn issue(&self, snapshot: &Snapshot, key_hash: &KeyHash, target: Option<&str>, now_unix_s: i64) -> String {
+    pub fn issue(
+        &self,
+        snapshot: &Snapshot,
+        names: Option<&Names>,
+        key_hash: &KeyHash,
+        target: Option<&str>,
+        now_unix_s: i64,
+    ) -> String {
         let uuid = snapshot.environment.as_str();
-        let name = Some(snapshot.names.environment.as_str()).filter(|name| !name.is_empty()).unwrap_or(uuid);
-        let project = snapshot.names.project.as_str();
+        let names = names.map_or_else(|| Cow::Borrowed(&snapshot.names), |names| Cow::Owned(names.or(&snapshot.names)));
+        let name = Some(names.environment.as_str()).filter(|name| !name.is_empty()).unwrap_or(uuid);
+        let project = names.project.as_str();
         let revision = TokenRevision::of(&snapshot.revision);
         let mut payload = String::with_capacity(512);
         payload.push('{');
@@ -117,7 +127,7 @@ impl TokenKeys {
             ("environmentIdentifier", name),
             ("project", project),
             ("projectIdentifier", project),
-            ("accountID", ""),
+            ("accountID", names.account.as_str()),
             ("clusterIdentifier", "1"),
             ("apiKey", &format!("auth-key-{key_hash}")),
             ("jti", &format!("{:032x}", rand::random::<u128>())),

@@ -196,7 +196,11 @@ fn names(content: &Content, previous: Option<&Snapshot>) -> Names {
     let of = |item: &Arc<Item>| {
         let json = crate::model::json::Json::parse(&item.text).ok()?;
         let text = |field: &str| Some(json.get(field)?.as_str()?.to_owned());
-        Some(Names { environment: text("environment")?, project: text("project").unwrap_or_default() })
+        Some(Names {
+            environment: text("environment")?,
+            project: text("project").unwrap_or_default(),
+            account: String::new(),
+        })
     };
     let known = previous.map(|snapshot| snapshot.names.clone()).filter(|names| !names.environment.is_empty());
     known.or_else(|| content.flags.first().or(content.segments.first()).and_then(of)).unwrap_or_default()

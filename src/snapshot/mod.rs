@@ -61,6 +61,21 @@ pub struct Names {
     /// `environmentIdentifier` of SDK tokens.
     pub environment: String,
     pub project: String,
+    /// `accountID` of SDK tokens; only upstream says it.
+    pub account: String,
+}
+
+impl Names {
+    /// These, and where they are "" the other ones.
+    #[must_use]
+    pub fn or(&self, other: &Names) -> Names {
+        let pick = |one: &String, other: &String| if one.is_empty() { other.clone() } else { one.clone() };
+        Names {
+            environment: pick(&self.environment, &other.environment),
+            project: pick(&self.project, &other.project),
+            account: pick(&self.account, &other.account),
+        }
+    }
 }
 
 /// Everything the relay serves for one environment at one moment.

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::sync_state::SyncState;
 use super::targets::StoredTargets;
-use crate::snapshot::Snapshot;
 use crate::snapshot::content::EnvironmentId;
+use crate::snapshot::{Names, Snapshot};
 use crate::telemetry::requests::RequestCounts;
 
 /// What streams wait for.
@@ -33,6 +33,8 @@ pub struct Environment {
     /// How its own source is doing; `None` where one source gives all
     /// environments at once, as a directory does.
     pub sync: ArcSwapOption<SyncState>,
+    /// What its source calls it, where it does.
+    pub names: ArcSwapOption<Names>,
     streams: AtomicUsize,
 }
 
@@ -46,6 +48,7 @@ impl Environment {
             targets: StoredTargets::new(max_targets),
             requests: RequestCounts::default(),
             sync: ArcSwapOption::empty(),
+            names: ArcSwapOption::empty(),
             streams: AtomicUsize::new(0),
         }
     }

@@ -32,6 +32,7 @@ mod outbound_proxy;
 mod proxy_key;
 mod proxy_key_trouble;
 mod random;
+mod sdk_tokens;
 mod secrets;
 mod single_changes;
 mod start_order;

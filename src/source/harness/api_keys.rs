@@ -205,7 +205,7 @@ impl Driver {
             self.roster.set(self.index, KeyState::Refused("another key leads to its environment".to_owned()));
             return std::future::pending().await;
         }
-        feed.set_scope(Scope::of_claims(claims));
+        feed.set_scope(Scope::of_claims(claims), &claims.account_id);
         let _ = self.feed.set(Arc::clone(&feed));
         self.roster.set(self.index, KeyState::Accepted(feed.id.clone()));
         feed.credential(None, now_ms());

@@ -14,6 +14,7 @@ use super::message::Message;
 use super::progress::Progress;
 use super::schedule::{Intervals, Schedule, Step, Want};
 use super::token::Scope;
+use crate::snapshot::Names;
 use crate::snapshot::content::{Content, EnvironmentId, KeyHash};
 use crate::snapshot::item::{Item, ItemKey, ItemKind};
 use crate::store::environment::Environment;
@@ -85,7 +86,13 @@ impl Feed {
         self.state().scope.clone()
     }
 
-    pub fn set_scope(&self, scope: Scope) {
+    /// Takes what a token says of the environment.
+    pub fn set_scope(&self, scope: Scope, account: &str) {
+        self.cell.names.store(Some(Arc::new(Names {
+            environment: scope.environment_identifier.clone(),
+            project: scope.project_identifier.clone(),
+            account: account.to_owned(),
+        })));
         self.state().scope = scope;
     }
 

@@ -12,6 +12,7 @@ use super::engine::{now_ms, spread};
 use super::feed::Feed;
 use super::proxy_key::{Fed, Main};
 use super::schedule::Intervals;
+use super::token::Scope;
 use super::worker;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKind;
@@ -44,6 +45,9 @@ impl Main {
         let feed = Arc::new(Feed::new(cell, Arc::clone(&self.credential), assembly, intervals));
         if self.stream_up {
             feed.stream(true, None, Instant::now(), now_ms());
+        }
+        if let Some(token) = self.session.current() {
+            feed.set_scope(Scope::of(id), token.account());
         }
         self.engine.register(&self.session, &feed);
         let (engine, session) = (Arc::clone(&self.engine), Arc::clone(&self.session));

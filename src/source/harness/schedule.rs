@@ -187,7 +187,7 @@ impl Schedule {
 
     /// The stream is up or down.
     pub fn stream(&mut self, up: bool, now: Instant) {
-        self.stream_up = up;
+        let was_up = std::mem::replace(&mut self.stream_up, up);
         if up {
             // Something may have been missed, and upstream is there again.
             (self.not_before, self.lists_not_before, self.burst_level) = (None, None, 0);
@@ -195,7 +195,7 @@ impl Schedule {
             if self.intervals.resync.is_some() {
                 self.resync(now);
             }
-        } else if self.intervals.poll.is_some() {
+        } else if was_up && self.intervals.poll.is_some() {
             self.resync(now + LOOK_AFTER_LOSS);
         }
     }

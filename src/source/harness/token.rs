@@ -68,7 +68,9 @@ impl Token {
         }
     }
 
-    fn account(&self) -> &str {
+    /// "" where it is not named.
+    #[must_use]
+    pub fn account(&self) -> &str {
         match &self.claims {
             Claims::Environment(claims) => &claims.account_id,
             Claims::Proxy(claims) => &claims.account_id,
