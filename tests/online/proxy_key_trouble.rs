@@ -8,7 +8,7 @@ use crate::fake_harness::{Fault, Route};
 use crate::proxy_key::{Both, THIRD, both};
 use crate::setup::{PROXY_KEY, Sdk, authenticate, health, health_of, proxied, proxy_relay, turn_off, wait_ready};
 use crate::support::client::get;
-use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY};
+use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY, key_hash};
 use crate::support::events::Events;
 use crate::support::wait_for;
 
@@ -138,4 +138,41 @@ pub fn nobody_is_refused_while_upstream_is_away() {
     at.fake.restart();
     wait_for("the new key", || (authenticate(at.relay.sdk, "fresh").status == 200).then_some(()));
     wait_for("a refusal", || (authenticate(at.relay.sdk, "nobody's").status == 401).then_some(()));
+}
+
+/// One environment that cannot be read does not spoil the others.
+#[test]
+fn a_malformed_environment_is_nobody_elses_trouble() {
+    let fake = proxied();
+    let page = format!(
+        r#"{{"environments":[{{"id":"broken","apiKeys":["oops"]}},{{"id":"{ENVIRONMENT}","apiKeys":["{}"]}}],"pageCount":1}}"#,
+        key_hash(KEY)
+    );
+    fake.fail(Route::ProxyConfig).with(Fault::body(&page));
+    let relay = proxy_relay(&fake, &[]);
+    wait_for("the good one", || (authenticate(relay.sdk, KEY).status == 200).then_some(()));
+}
+
+/// Deleted is deleted, even if upstream goes on answering.
+#[test]
+fn a_deleted_proxy_key_stays_withdrawn() {
+    let at = both(&[]);
+    at.fake.send_to_proxies(&json!({"event": "proxyKeyDeleted", "domain": "proxy"}));
+    wait_for("the withdrawal", || (authenticate(at.relay.sdk, KEY).status == 401).then_some(()));
+    at.fake.forget_requests();
+    at.fake.close_streams();
+    at.fake.wait_for_count(Route::ProxyAuth, 1);
+    assert_eq!(health(at.relay.sdk)["error"], "the proxy key is deleted; give another and restart");
+    assert_eq!(at.fake.count(Route::ProxyConfig), 0, "nothing is fetched with it");
+}
+
+/// While an environment is being added its keys are not known, and nobody is refused for that.
+#[test]
+fn a_key_of_an_environment_that_is_being_added_waits() {
+    let at = both(&[]);
+    let slow = at.fake.fail(Route::ProxyConfig).with(Fault::Delay(Duration::from_secs(2)));
+    at.fake.add_environment("fresh", "fresh-key");
+    at.fake.wait_for_count(Route::ProxyAuth, 2);
+    assert_eq!(authenticate(at.relay.sdk, "fresh-key").status, 200);
+    at.fake.clear(&slow);
 }

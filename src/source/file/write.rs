@@ -62,6 +62,11 @@ pub fn write_directory(
     for (id, content) in environments {
         let place = directory.join(format!("{ENVIRONMENT_PREFIX}{id}"));
         let beside = directory.join(format!(".{ENVIRONMENT_PREFIX}{id}.tmp"));
+        // A crash between two steps of an earlier exchange.
+        let aside = beside.with_extension("old.tmp");
+        if !place.exists() && aside.exists() {
+            fs::rename(&aside, &place).map_err(failed(&place))?;
+        }
         build(&beside, id, content, generated).map_err(failed(&beside))?;
         built.push((beside, place));
     }
@@ -127,7 +132,7 @@ fn exchange(new: &Path, place: &Path) -> io::Result<()> {
             let aside = new.with_extension("old.tmp");
             remove(&aside)?;
             fs::rename(place, &aside)?;
-            fs::rename(new, place)?;
+            fs::rename(new, place).or_else(|error| fs::rename(&aside, place).and(Err(error)))?;
             remove(&aside)
         }
     }

@@ -138,7 +138,8 @@ pub struct ConfigEnvironment {
 /// One page of `/proxy/config`.
 #[derive(Debug)]
 pub struct ConfigPage {
-    pub environments: Vec<ConfigEnvironment>,
+    /// Each is usable, or not, by itself.
+    pub environments: Vec<(EnvironmentId, Result<ConfigEnvironment, CallError>)>,
     pub page_count: Option<usize>,
 }
 
@@ -150,13 +151,18 @@ pub fn config_page(body: &[u8]) -> Result<ConfigPage, CallError> {
         Some(Json::Null) => &[],
         _ => return Err(unusable("it has no environments")),
     };
-    let environments = rows.iter().map(config_environment).collect::<Result<_, _>>()?;
+    let environments = rows.iter().map(named_environment).collect::<Result<_, _>>()?;
     Ok(ConfigPage { environments, page_count: count(&json, "pageCount") })
 }
 
-fn config_environment(json: &Json<'_>) -> Result<ConfigEnvironment, CallError> {
+fn named_environment(json: &Json<'_>) -> Result<(EnvironmentId, Result<ConfigEnvironment, CallError>), CallError> {
     let id = json.get("id").and_then(Json::as_str).filter(|id| !id.is_empty());
     let id = EnvironmentId::new(id.ok_or_else(|| unusable("an environment has no id"))?);
+    let environment = config_environment(id.clone(), json);
+    Ok((id, environment))
+}
+
+fn config_environment(id: EnvironmentId, json: &Json<'_>) -> Result<ConfigEnvironment, CallError> {
     let list = |name: &str| match json.get(name) {
         None | Some(Json::Null) => Ok(&[][..]),
         Some(Json::Array(rows)) => Ok(rows.as_slice()),

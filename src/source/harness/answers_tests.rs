@@ -36,10 +36,15 @@ fn pages_say_how_many_there_are() {
         r#"{{"environments":[{{"id":"e","apiKeys":["{hash}"],"featureConfigs":null,"segments":[{{"identifier":"s"}}]}}],"pageCount":1}}"#
     );
     let page = config_page(body.as_bytes()).unwrap();
-    assert_eq!((page.environments[0].segments.len(), page.environments[0].hashes.len()), (1, 1));
-    for bad in ["{}", "[]", r#"{"environments":[{}]}"#, r#"{"environments":[{"id":"e","apiKeys":["x"]}]}"#] {
+    let good = page.environments[0].1.as_ref().unwrap();
+    assert_eq!((good.segments.len(), good.hashes.len()), (1, 1));
+    for bad in ["{}", "[]", r#"{"environments":[{}]}"#] {
         assert!(config_page(bad.as_bytes()).is_err(), "{bad}");
     }
+    // One that cannot be used does not spoil the others.
+    let page = config_page(br#"{"environments":[{"id":"e","apiKeys":["x"]},{"id":"f"}]}"#).unwrap();
+    let usable: Vec<bool> = page.environments.iter().map(|(_, environment)| environment.is_ok()).collect();
+    assert_eq!(usable, [false, true]);
 }
 
 #[test]

@@ -113,10 +113,11 @@ impl Driver {
 
     async fn restore(&self, stored: StoredContent) {
         if let Some(feed) = self.make_feed(&stored.environment, Some(&stored.content)).await {
-            self.engine.register(&self.session, &feed);
-            self.engine.apply(&feed).await;
             self.roster.set(self.index, KeyState::Restored);
-            let _ = self.feed.set(feed);
+            if self.engine.register(&self.session, &feed) {
+                self.engine.apply(&feed).await;
+                let _ = self.feed.set(feed);
+            }
         }
     }
 
@@ -197,12 +198,17 @@ impl Driver {
             },
         };
         if !self.engine.register(&self.session, &feed) {
-            tracing::error!(
+            // The other key's session feeds it; SDKs may use either.
+            tracing::warn!(
                 key = self.label(),
                 environment = %feed.id,
-                "another API key leads to the same environment; this one is not used: give one key per environment"
+                "another API key leads to the same environment and is used for it; one key per environment is enough"
             );
-            self.roster.set(self.index, KeyState::Refused("another key leads to its environment".to_owned()));
+            if let Some(route) = self.engine.route(&feed.id) {
+                route.feed.configure_key(Digest::of(self.session.key.expose().as_bytes()));
+                self.engine.apply(&route.feed).await;
+            }
+            self.roster.set(self.index, KeyState::Accepted(feed.id.clone()));
             return std::future::pending().await;
         }
         feed.set_scope(Scope::of_claims(claims), &claims.account_id);

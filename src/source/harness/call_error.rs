@@ -4,6 +4,9 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+/// A server that asks for more is asked again after this.
+const MOST_ASKED_FOR: Duration = Duration::from_secs(300);
+
 /// One failed call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -85,8 +88,28 @@ fn chain(error: &reqwest::Error) -> String {
 #[must_use]
 pub fn retry_after(headers: &http::HeaderMap, now: std::time::SystemTime) -> Option<Duration> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    let asked = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(asked.min(MOST_ASKED_FOR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_read_within_reason() {
+        let now = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let read = |text: &str| {
+            let headers = http::HeaderMap::from_iter([(http::header::RETRY_AFTER, text.parse().unwrap())]);
+            retry_after(&headers, now).map(|wait| wait.as_secs())
+        };
+        assert_eq!(read("7"), Some(7));
+        assert_eq!(read("18446744073709551615"), Some(300));
+        assert_eq!(read("Fri, 31 Dec 9999 23:59:59 GMT"), Some(300));
+        assert_eq!(read("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(read("soon"), None);
     }
-    httpdate::parse_http_date(text).ok().map(|at| at.duration_since(now).unwrap_or_default())
 }

@@ -199,6 +199,9 @@ impl Calls {
         scope: &Scope,
         page: usize,
     ) -> Result<Bytes, CallError> {
+        if scope.project_identifier.is_empty() || scope.environment_identifier.is_empty() {
+            return Err(CallError::Unreachable("what the admin service calls the environment is not known".to_owned()));
+        }
         let mut url = at(&self.admin_service, &["admin", what]);
         url.query_pairs_mut()
             .append_pair("accountIdentifier", &admin.account)

@@ -1,6 +1,6 @@
 //! What all tasks of the Harness source share.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -153,12 +153,6 @@ impl Engine {
     #[must_use]
     pub fn route(&self, environment: &EnvironmentId) -> Option<Route> {
         self.routes().get(environment).cloned()
-    }
-
-    /// Ids of all environments that are fed.
-    #[must_use]
-    pub fn environments(&self) -> BTreeSet<EnvironmentId> {
-        self.routes().keys().cloned().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //! has to be fetched, and how it is doing. Shared by the tasks that feed it;
 //! each lock is held for a few instructions and never across an await.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -55,6 +55,9 @@ pub struct Feed {
     /// Waits to be swapped in.
     queued: AtomicBool,
     withdrawn: AtomicBool,
+    /// Deletions so far: what was deleted alone is in the lists of no
+    /// validator.
+    deletions: AtomicU64,
     cell: Arc<Environment>,
 }
 
@@ -71,6 +74,7 @@ impl Feed {
             wake: Notify::new(),
             queued: AtomicBool::new(false),
             withdrawn: AtomicBool::new(false),
+            deletions: AtomicU64::new(0),
             cell,
             id,
         }
@@ -114,6 +118,12 @@ impl Feed {
         self.queued.store(false, Ordering::Release);
     }
 
+    /// How many items were deleted by messages.
+    #[must_use]
+    pub fn deletions(&self) -> u64 {
+        self.deletions.load(Ordering::Relaxed)
+    }
+
     /// From now on nothing of it is served.
     pub fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Release);
@@ -149,6 +159,7 @@ impl Feed {
                 false
             }
             Message::Deleted { key, .. } => {
+                self.deletions.fetch_add(1, Ordering::Relaxed);
                 state.schedule.deleted(key);
                 state.assembly.delete(key, began, now)
             }
@@ -268,6 +279,11 @@ impl Feed {
     pub fn trouble(&self, error: &str, now_ms: i64) {
         let mut state = self.state();
         self.progress(&mut state, |progress| progress.failed(error, now_ms));
+    }
+
+    /// Makes one more key always good.
+    pub fn configure_key(&self, hash: KeyHash) {
+        self.state().assembly.keys.configure(hash);
     }
 
     /// Takes a whole list of key hashes.

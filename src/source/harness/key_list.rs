@@ -29,6 +29,11 @@ impl KeyList {
         KeyList { configured: configured.into_iter().collect(), ..KeyList::default() }
     }
 
+    /// One more that is always good.
+    pub fn configure(&mut self, hash: KeyHash) {
+        self.configured.insert(hash);
+    }
+
     /// Takes over what an earlier life knew.
     pub fn restore(&mut self, hashes: &[KeyHash]) {
         self.listed.extend(hashes);

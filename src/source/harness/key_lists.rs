@@ -105,7 +105,9 @@ pub async fn run(engine: Arc<Engine>, admin: AdminAccess, roster: Arc<Roster>) {
 }
 
 async fn read_all(engine: &Engine, admin: &AdminAccess, roster: &Roster) -> (bool, bool) {
-    let routes: Vec<Route> = engine.environments().iter().filter_map(|id| engine.route(id)).collect();
+    // An environment whose key is not accepted cannot be asked about: it is
+    // not known what the admin service calls it.
+    let routes: Vec<Route> = roster.accepted().iter().filter_map(|id| engine.route(id)).collect();
     let readings = routes.into_iter().map(|route| async move { refresh(engine, admin, &route, roster).await });
     let results: Vec<Result<bool, CallError>> =
         futures_util::stream::iter(readings).buffer_unordered(AT_ONCE).collect().await;

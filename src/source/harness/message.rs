@@ -74,6 +74,19 @@ impl Message {
     }
 }
 
+impl Message {
+    /// True for a message about items that names this environment, or none.
+    #[must_use]
+    pub fn is_about_only(&self, id: &EnvironmentId) -> bool {
+        match self {
+            Message::Changed { environment, .. } | Message::Deleted { environment, .. } => {
+                environment.as_ref().is_none_or(|named| named == id)
+            }
+            _ => false,
+        }
+    }
+}
+
 fn item(kind: ItemKind, wire: &Wire, environment: Option<EnvironmentId>) -> Result<Message, String> {
     if wire.identifier.is_empty() {
         return Err("it names no item".to_owned());

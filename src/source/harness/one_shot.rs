@@ -139,7 +139,8 @@ async fn proxy_pages(
     for page in 0.. {
         let read = tried(|| calls.config_page(key, &token, page, None)).await?;
         let last = read.environments.is_empty() || read.page_count.is_some_and(|count| page + 1 >= count);
-        for environment in read.environments {
+        for (_, environment) in read.environments {
+            let environment = environment?;
             let items = environment.flags.into_iter().chain(environment.segments).collect();
             let content = Content::new(items, environment.hashes);
             environments.insert(environment.id, content.map_err(|error| CallError::Unusable(error.to_string()))?);

@@ -28,11 +28,11 @@ pub enum Heard {
     StreamDown(String),
     Message(super::message::Message),
     /// A page, and when its fetch began.
-    Page(Began, Vec<ConfigEnvironment>),
+    Page(Began, Vec<(EnvironmentId, Result<ConfigEnvironment, CallError>)>),
     /// Everything was fetched, from this beginning, or could not be.
     All(Began, Result<BTreeSet<EnvironmentId>, CallError>),
-    /// An added environment was fetched, or could not be.
-    Added(Result<(), EnvironmentId>),
+    /// An added environment was fetched (true), or could not be.
+    Added(EnvironmentId, bool),
 }
 
 /// Fetches all pages.
@@ -57,7 +57,7 @@ async fn pages(
             })
             .await?;
         let last = page.environments.is_empty() || page.page_count.is_some_and(|count| number + 1 >= count);
-        found.extend(page.environments.iter().map(|environment| environment.id.clone()));
+        found.extend(page.environments.iter().map(|(id, _)| id.clone()));
         let _ = heard.send(Heard::Page(began, page.environments)).await;
         if last {
             return Ok(found);
@@ -87,10 +87,10 @@ pub async fn fetch_added(
             })
             .await;
         let asked = match page {
-            Ok(page) if page.environments.iter().any(|environment| environment.id == id) => {
-                let mine = page.environments.into_iter().filter(|environment| environment.id == id).collect();
+            Ok(page) if page.environments.iter().any(|(found, environment)| *found == id && environment.is_ok()) => {
+                let mine = page.environments.into_iter().filter(|(found, _)| *found == id).collect();
                 let _ = heard.send(Heard::Page(began, mine)).await;
-                let _ = heard.send(Heard::Added(Ok(()))).await;
+                let _ = heard.send(Heard::Added(id, true)).await;
                 return;
             }
             Ok(_) => None,
@@ -98,5 +98,5 @@ pub async fn fetch_added(
         };
         tokio::time::sleep(backoff.failed(rand::random(), asked)).await;
     }
-    let _ = heard.send(Heard::Added(Err(id))).await;
+    let _ = heard.send(Heard::Added(id, false)).await;
 }

@@ -57,18 +57,27 @@ impl Main {
         Some(feed)
     }
 
-    pub(super) async fn take(&mut self, began: Began, environment: ConfigEnvironment) {
+    pub(super) async fn take(
+        &mut self,
+        began: Began,
+        id: EnvironmentId,
+        environment: Result<ConfigEnvironment, CallError>,
+    ) {
         let now = Instant::now();
-        if let Some((removal, at)) = self.removed.get(&environment.id) {
+        if let Some((removal, at)) = self.removed.get(&id) {
             let behind = now.duration_since(*at) < SECOND_LOOK;
             if *removal > began || behind {
                 self.fetch_soon(*at + SECOND_LOOK);
                 return;
             }
-            self.removed.remove(&environment.id);
+            self.removed.remove(&id);
         }
-        self.absent.remove(&environment.id);
-        let Some(feed) = self.feed(&environment.id, Assembly::new(Vec::new())).await else { return };
+        self.absent.remove(&id);
+        let Some(feed) = self.feed(&id, Assembly::new(Vec::new())).await else { return };
+        let environment = match environment {
+            Ok(environment) => environment,
+            Err(error) => return feed.trouble(&error.to_string(), now_ms()),
+        };
         let keys = feed.keys(&environment.hashes, began, now);
         let lists = vec![(ItemKind::Flag, environment.flags), (ItemKind::Segment, environment.segments)];
         let taken = feed.lists(lists, began, now);
@@ -81,9 +90,33 @@ impl Main {
         }
     }
 
+    /// An added environment was fetched, or everything is fetched instead.
+    pub(super) async fn added(&mut self, id: &EnvironmentId, fetched: bool) {
+        self.keys.adding.remove(id);
+        if fetched {
+            // Who waits must find its keys.
+            self.engine.reach().await;
+        } else {
+            tracing::warn!(environment = %id, "an added environment could not be fetched; everything is fetched instead");
+            self.keys.doubt = Some(self.engine.begin());
+            self.fetch_soon(Instant::now());
+        }
+        self.settle_certainty();
+    }
+
+    /// An unknown key is certain not to exist only when nothing is open.
+    pub(super) fn settle_certainty(&self) {
+        let known = self.keys.whole && self.keys.adding.is_empty() && self.keys.doubt.is_none();
+        self.engine.store.certainty().set(known);
+    }
+
     pub(super) async fn all(&mut self, began: Began, result: Result<BTreeSet<EnvironmentId>, CallError>) {
         let now = Instant::now();
         let number = self.fetching.take();
+        if self.deleted.is_some() {
+            self.engine.store.certainty().end_reading(number.unwrap_or_default(), false);
+            return;
+        }
         let certainty_of = self.engine.store.clone();
         let complete = match result {
             Ok(found) => {
@@ -99,7 +132,9 @@ impl Main {
                 self.engine.reach().await;
                 self.status.good("Harness, by a proxy key", true, now_ms());
                 let since_up = self.up_since.is_some_and(|up| began > up);
-                certainty_of.certainty().set(true);
+                self.keys.whole = true;
+                self.keys.doubt = self.keys.doubt.filter(|doubt| *doubt > began);
+                self.settle_certainty();
                 // While the stream is up it tells of every key.
                 certainty_of.certainty().set_asks(!since_up);
                 true
@@ -108,7 +143,8 @@ impl Main {
                 self.next_fetch = now + self.backoff.failed(rand::random(), error.retry_after());
                 self.status.bad(&error.to_string(), now_ms());
                 self.fed.values().for_each(|fed| fed.feed.trouble(&error.to_string(), now_ms()));
-                certainty_of.certainty().set(false);
+                self.keys.whole = false;
+                self.settle_certainty();
                 false
             }
         };

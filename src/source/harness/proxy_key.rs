@@ -1,7 +1,7 @@
 //! Mode 2: one proxy key, one stream, many environments. The main task owns
 //! the set of environments; a worker each fetches what messages speak of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,28 @@ pub(super) struct Main {
     pub(super) up_since: Option<Began>,
     pub(super) backoff: Backoff,
     pub(super) calm: Calm,
+    pub(super) keys: KeysKnown,
+    /// The key was deleted: what upstream still gives for it is not taken.
+    pub(super) deleted: Option<Deletion>,
+}
+
+/// How sure it is that a key was deleted. One that upstream refused after it
+/// said so, and then accepts, is good again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deletion {
+    Told,
+    Confirmed,
+}
+
+/// What decides whether an unknown key is known not to exist.
+#[derive(Debug, Default)]
+pub(super) struct KeysKnown {
+    /// The whole configuration was read, and upstream not lost since.
+    pub(super) whole: bool,
+    /// Environments that were added and not fetched yet.
+    pub(super) adding: HashSet<EnvironmentId>,
+    /// A message that was not understood came then.
+    pub(super) doubt: Option<Began>,
 }
 
 struct ToMain(mpsc::Sender<Heard>);
@@ -114,6 +136,8 @@ impl ProxyKeySource {
             last_fetch: None,
             up_since: None,
             calm: Calm::default(),
+            keys: KeysKnown::default(),
+            deleted: None,
             backoff: Backoff::new(
                 Duration::from_secs(1),
                 settings.poll_interval.clamp(Duration::from_secs(1), Duration::from_secs(60)),
@@ -146,7 +170,7 @@ impl Main {
         let mut standing = self.session.standing();
         let store = self.engine.store.clone();
         loop {
-            let idle = self.fetching.is_none();
+            let idle = self.fetching.is_none() && self.deleted.is_none();
             let next = self.next_fetch;
             let may_ask = !self.stream_up && self.may_fetch_at() <= Instant::now();
             tokio::select! {
@@ -191,7 +215,19 @@ impl Main {
         }
     }
 
-    fn stand(&self, standing: &Standing) {
+    fn stand(&mut self, standing: &Standing) {
+        match (&mut self.deleted, standing) {
+            (None, _) => {}
+            (Some(deletion), Standing::Refused { .. }) => {
+                *deletion = Deletion::Confirmed;
+                return;
+            }
+            (Some(Deletion::Confirmed), Standing::Accepted(_)) => {
+                tracing::info!("upstream accepts the proxy key again; everything is fetched");
+                self.deleted = None;
+            }
+            (Some(_), _) => return,
+        }
         match standing {
             Standing::Refused { reason } => {
                 if self.status.bad(&format!("upstream refuses the proxy key: {reason}"), now_ms()) {
@@ -201,18 +237,24 @@ impl Main {
                     );
                 }
                 self.fed.values().for_each(|fed| fed.feed.credential(Some(reason), now_ms()));
-                self.engine.store.certainty().set(false);
+                self.keys.whole = false;
             }
             Standing::Failed { reason } => {
                 if self.status.bad(reason, now_ms()) {
                     tracing::warn!(reason, "upstream cannot be asked about the proxy key; trying on");
                 }
                 self.fed.values().for_each(|fed| fed.feed.unreachable(reason, now_ms()));
-                self.engine.store.certainty().set(false);
+                self.keys.whole = false;
             }
-            Standing::Accepted(_) => self.fed.values().for_each(|fed| fed.feed.credential(None, now_ms())),
+            Standing::Accepted(_) => {
+                self.fed.values().for_each(|fed| fed.feed.credential(None, now_ms()));
+                if self.status.state().error.is_some() {
+                    self.fetch_soon(Instant::now());
+                }
+            }
             Standing::Untried => {}
         }
+        self.settle_certainty();
     }
 
     async fn hear(&mut self, heard: Heard) {
@@ -226,17 +268,14 @@ impl Main {
             }
             Heard::StreamDown(reason) => self.stream_down(&reason),
             Heard::Message(message) => self.message(message).await,
-            Heard::Page(began, environments) => {
-                for environment in environments {
-                    self.take(began, environment).await;
+            Heard::Page(began, environments) if self.deleted.is_none() => {
+                for (id, environment) in environments {
+                    self.take(began, id, environment).await;
                 }
             }
+            Heard::Page(..) => {}
             Heard::All(began, result) => self.all(began, result).await,
-            Heard::Added(Ok(())) => {}
-            Heard::Added(Err(id)) => {
-                tracing::warn!(environment = %id, "an added environment could not be fetched; everything is fetched instead");
-                self.fetch_soon(Instant::now());
-            }
+            Heard::Added(id, fetched) => self.added(&id, fetched).await,
         }
     }
 
@@ -245,10 +284,10 @@ impl Main {
             tracing::warn!(reason, "the upstream stream is lost; polling until it is back");
             // A key that is added now is not heard of: unknown ones wait.
             self.engine.store.certainty().set_asks(true);
+            self.fetch_soon(Instant::now() + LOOK_AFTER);
         }
         self.up_since = None;
         self.fed.values().for_each(|fed| fed.feed.stream(false, Some(reason), Instant::now(), now_ms()));
-        self.fetch_soon(Instant::now() + LOOK_AFTER);
     }
 
     async fn message(&mut self, message: Message) {
@@ -267,6 +306,9 @@ impl Main {
             Message::EnvironmentsAdded(ids) => {
                 tracing::info!(count = ids.len(), "environments were added to the proxy key");
                 let known = self.session.current().map_or(0, |token| token.number);
+                // Their keys are not known yet.
+                self.keys.adding.extend(ids.iter().cloned());
+                self.settle_certainty();
                 for id in ids {
                     self.removed.remove(id);
                     let (engine, session, heard) =
@@ -281,6 +323,8 @@ impl Main {
             Message::ProxyKeyDeleted => {
                 tracing::error!("upstream says that the proxy key is deleted; everything it gave is withdrawn");
                 self.status.bad("the proxy key is deleted; give another and restart", now_ms());
+                self.deleted = Some(Deletion::Told);
+                self.session.forget();
                 let all = self.fed.keys().cloned().collect();
                 self.withdraw(all, began).await;
             }
@@ -304,6 +348,9 @@ impl Main {
 
     /// A message was not understood, or is about nothing known.
     fn unclear(&mut self) {
+        // It may have been about a key.
+        self.keys.doubt = Some(self.engine.begin());
+        self.settle_certainty();
         if let Some(at) = self.calm.plan(Instant::now()) {
             self.fetch_soon(at);
         }

@@ -1,7 +1,7 @@
 //! What became of each configured key: which are good, which were refused,
 //! and whether the key lists of all good ones are known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -101,6 +101,13 @@ impl Roster {
         let lists = self.lists();
         let keys = self.keys();
         keys.iter().any(|key| matches!(key, KeyState::Accepted(id) if !lists.contains_key(id)))
+    }
+
+    /// Environments of good keys.
+    #[must_use]
+    pub fn accepted(&self) -> BTreeSet<EnvironmentId> {
+        let of = |key: &KeyState| if let KeyState::Accepted(id) = key { Some(id.clone()) } else { None };
+        self.keys().iter().filter_map(of).collect()
     }
 
     /// Accepted, refused, undecided.

@@ -85,6 +85,9 @@ pub struct Schedule {
     lists_due: Option<Instant>,
     /// Nothing is fetched before this time.
     not_before: Option<Instant>,
+    /// What upstream asked for: nothing is fetched before this time, even if
+    /// the stream comes back.
+    asked_until: Option<Instant>,
     /// The lists are not fetched before this time.
     lists_not_before: Option<Instant>,
     backoff: Backoff,
@@ -108,6 +111,7 @@ impl Schedule {
             wanted: BTreeMap::new(),
             lists_due: None,
             not_before: None,
+            asked_until: None,
             lists_not_before: None,
             backoff: Backoff::new(Duration::from_secs(1), cap),
             calm: Calm::default(),
@@ -122,7 +126,7 @@ impl Schedule {
     /// What to do now.
     #[must_use]
     pub fn next(&self, now: Instant) -> Step {
-        if let Some(time) = self.not_before.filter(|time| *time > now) {
+        if let Some(time) = self.not_before.max(self.asked_until).filter(|time| *time > now) {
             return Step::Wait(Some(time));
         }
         let lists_due = self.lists_at();
@@ -135,7 +139,10 @@ impl Schedule {
         match due.as_slice() {
             [] => Step::Wait(self.wanted.values().map(|want| want.due).chain(lists_due).min()),
             [(first, _), ..] if due.len() <= MAX_SINGLE => Step::Item((*first).clone()),
-            _ => Step::Lists,
+            _ => match self.lists_not_before.filter(|time| *time > now) {
+                Some(time) => Step::Wait(Some(time)),
+                None => Step::Lists,
+            },
         }
     }
 
@@ -287,7 +294,7 @@ impl Schedule {
     pub fn lists_failed(&mut self, unit: f64, asked: Option<Duration>, now: Instant) -> Duration {
         let wait = self.backoff.failed(unit, asked);
         if asked.is_some() {
-            self.not_before = Some(now + wait);
+            self.asked_until = Some(now + wait);
         }
         self.lists_not_before = Some(now + wait);
         self.resync(now + wait);
@@ -299,7 +306,7 @@ impl Schedule {
     pub fn item_failed(&mut self, key: &ItemKey, want: &Want, unit: f64, asked: Option<Duration>, now: Instant) {
         let wait = self.backoff.failed(unit, asked);
         if asked.is_some() {
-            self.not_before = Some(now + wait);
+            self.asked_until = Some(now + wait);
         }
         let Some(current) = self.wanted.get_mut(key) else { return };
         if current.messages == want.messages {

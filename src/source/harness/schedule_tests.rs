@@ -117,11 +117,27 @@ fn failures_wait_and_a_stream_that_is_back_ends_the_wait() {
     let (mut schedule, now) = schedule();
     schedule.resync(now);
     schedule.begin(&Step::Lists);
-    assert_eq!(schedule.lists_failed(1.0, Some(ms(5_000)), now), ms(6_000));
-    assert!(matches!(schedule.next(now + ms(4_999)), Step::Wait(Some(_))));
-    assert_eq!(schedule.next(now + ms(6_000)), Step::Lists);
+    assert_eq!(schedule.lists_failed(1.0, None, now), ms(1_000));
+    assert!(matches!(schedule.next(now + ms(999)), Step::Wait(Some(_))));
+    assert_eq!(schedule.next(now + ms(1_000)), Step::Lists);
     schedule.stream(true, now);
     assert_eq!(schedule.next(now), Step::Lists);
+    // What upstream asked for holds all the same.
+    assert_eq!(schedule.lists_failed(1.0, Some(ms(5_000)), now), ms(6_000));
+    schedule.stream(true, now);
+    assert!(matches!(schedule.next(now + ms(5_999)), Step::Wait(Some(_))));
+    assert_eq!(schedule.next(now + ms(6_000)), Step::Lists);
+}
+
+#[test]
+fn many_wanted_items_wait_with_the_lists() {
+    let (mut schedule, now) = schedule();
+    (0..6).for_each(|i| schedule.changed(key(&format!("f{i}")), Some(2), None, now));
+    assert_eq!(schedule.next(now), Step::Lists);
+    schedule.begin(&Step::Lists);
+    schedule.lists_failed(1.0, None, now);
+    assert_eq!(schedule.next(now), Step::Wait(Some(now + ms(1_000))));
+    assert_eq!(schedule.next(now + ms(1_000)), Step::Lists);
 }
 
 #[test]

@@ -87,6 +87,12 @@ impl Session {
         }
     }
 
+    /// The token is good for nothing any more; whoever needs one waits until
+    /// upstream gives another.
+    pub fn forget(&self) {
+        self.standing.send_replace(Standing::Untried);
+    }
+
     /// Authenticates once.
     ///
     /// # Errors

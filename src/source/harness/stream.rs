@@ -113,6 +113,11 @@ impl StreamSink for OwnStream {
     async fn message(&mut self, message: Message) {
         // One that names another environment is not ours to act on, but
         // something is not as it should be: everything is fetched.
+        let message = if message.is_about_only(&self.feed.id) {
+            message
+        } else {
+            Message::Unknown { environment: None, why: "it names another environment".to_owned() }
+        };
         if self.feed.message(&message, self.engine.begin(), Instant::now()) {
             self.engine.apply(&self.feed).await;
         }

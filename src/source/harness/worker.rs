@@ -15,6 +15,8 @@ use crate::snapshot::item::{Item, ItemKey, ItemKind};
 /// Validators of the lists that were taken last.
 #[derive(Debug, Default)]
 struct Validators {
+    /// [`Feed::deletions`] when they were made.
+    deletions: u64,
     flags: Option<String>,
     segments: Option<String>,
 }
@@ -77,6 +79,10 @@ async fn fetch_lists(
     task: &Task,
     validators: &mut Validators,
 ) {
+    let deletions = feed.deletions();
+    if validators.deletions != deletions {
+        *validators = Validators { deletions, ..Validators::default() };
+    }
     let began = engine.begin();
     let (flags, segments) = tokio::join!(
         list(engine, session, feed, ItemKind::Flag, validators.flags.clone()),

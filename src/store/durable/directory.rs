@@ -36,7 +36,12 @@ impl DataDir {
             Err(TryLockError::Error(error)) => return Err(io_error(&lock_path)(error)),
         }
         let mut directory = DataDir { path: path.to_owned(), ended_in_order: false, _lock: lock };
-        directory.ended_in_order = directory.read("life")?.is_some_and(|lines| lines == ["{\"ended\":true}"]);
+        directory.ended_in_order = match directory.read("life") {
+            Ok(lines) => lines.is_some_and(|lines| lines == ["{\"ended\":true}"]),
+            // The worst is assumed then.
+            Err(DurableError::Corrupt { .. }) => false,
+            Err(error) => return Err(error),
+        };
         directory.write_life(false)?;
         Ok(directory)
     }

@@ -55,7 +55,14 @@ impl DataDir {
     /// # Errors
     /// They cannot be read.
     pub fn derived_secrets(&self) -> Result<Vec<Secret>, DurableError> {
-        let lines = self.read(DERIVED_FILE)?.unwrap_or_default();
+        let lines = self.read(DERIVED_FILE)?;
+        let damaged = self.path().join(DERIVED_FILE).with_extension("damaged");
+        if lines.is_none() && damaged.exists() {
+            let what = "the secrets that were derived from earlier keys were damaged; restore them, or delete this file, \
+                        which refuses SDKs that hold tokens signed with them";
+            return Err(DurableError::Corrupt { path: damaged.display().to_string(), what: what.to_owned() });
+        }
+        let lines = lines.unwrap_or_default();
         Ok(lines.iter().filter_map(|line| serde_json::from_str::<String>(line).ok()).map(Secret::new).collect())
     }
 
