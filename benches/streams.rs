@@ -82,9 +82,10 @@ async fn token(relay: &str, key: &str, tls: Option<&tokio_rustls::TlsConnector>)
         body.len()
     );
     socket.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let _ = socket.read_to_string(&mut answer).await;
-    answer.split("\"authToken\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    // Kept even if the connection then ends without a TLS farewell.
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).split("\"authToken\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
 fn change(file: &Path) {

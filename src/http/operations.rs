@@ -217,6 +217,7 @@ fn environment_health(environment: &Environment, source: &SourceState, now_ms: i
     json!({
         "id": environment.id.as_str(),
         "streamStatus": {"state": state.to_string(), "since": since_ms / 1000},
+        "source": if sync.is_some() { "UPSTREAM" } else { "FILE" },
         "phase": sync.as_ref().map(|sync| sync.phase.to_string()),
         "stale": stale,
         "staleSince": stale.then_some(stale_since),

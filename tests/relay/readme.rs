@@ -26,3 +26,23 @@ fn the_sample_in_the_readme_is_good() {
     assert!(report.errors.is_empty() && report.warnings.is_empty(), "{report:?}");
     assert_eq!(report.environments.len(), 2);
 }
+
+#[test]
+fn every_row_of_the_recovery_table_has_its_tests() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let (_, table) = text.split_once("### What happens when").unwrap();
+    let rows: Vec<&str> =
+        table.lines().filter(|line| line.starts_with("| ")).skip(1).take_while(|l| !l.is_empty()).collect();
+    let rows: Vec<&&str> = rows.iter().filter(|row| row.matches('|').count() == 6).collect();
+    assert!(rows.len() > 15, "{}", rows.len());
+    for row in rows {
+        let tests: Vec<(&str, &str)> = row.split('`').filter_map(|word| word.split_once("::")).collect();
+        assert!(!tests.is_empty(), "{row}");
+        for (file, name) in tests {
+            let source = std::fs::read_to_string(root.join(format!("tests/online/{file}.rs"))).unwrap_or_default();
+            assert!(!source.is_empty(), "tests/online/{file}.rs is not there");
+            assert!(name == "*" || source.contains(&format!("fn {name}(")), "{file} has no test {name}");
+        }
+    }
+}

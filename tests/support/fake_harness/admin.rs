@@ -36,12 +36,13 @@ pub fn list(shared: &Shared, request: &Request, rows: &str) -> Answer {
     let number = request.query("pageNumber").and_then(|page| page.parse::<usize>().ok()).unwrap_or(0);
     let last = all.len().div_ceil(size).saturating_sub(1);
     let shown = if shared.switches.last_page_repeats.load(Ordering::SeqCst) { number.min(last) } else { number };
-    Answer::json(200, &page(rows, &mut all.iter().cloned(), all.len(), size, shown))
+    Answer::json(200, &page(rows, all, Value::clone, size, shown))
 }
 
-/// A page as Harness writes it.
-pub fn page(name: &str, all: &mut dyn Iterator<Item = Value>, count: usize, size: usize, number: usize) -> Value {
-    let rows: Vec<Value> = all.skip(number * size).take(size).collect();
+/// A page as Harness writes it; only what is on it is made.
+pub fn page<T>(name: &str, all: &[T], show: impl Fn(&T) -> Value, size: usize, number: usize) -> Value {
+    let rows: Vec<Value> = all.iter().skip(number * size).take(size).map(show).collect();
+    let count = all.len();
     json!({
         name: rows, "itemCount": count, "pageCount": count.div_ceil(size), "pageIndex": number, "pageSize": size,
     })

@@ -37,7 +37,7 @@ pub fn config(shared: &Shared, request: &Request) -> Answer {
     let size = request.query("pageSize").and_then(|size| size.parse::<usize>().ok()).unwrap_or(10);
     let size = size.clamp(1, world.page_limit);
     let number = request.query("pageNumber").and_then(|page| page.parse::<usize>().ok()).unwrap_or(0);
-    let page = admin::page("environments", &mut all.iter().map(|e| shown(e)), all.len(), size, number);
+    let page = admin::page("environments", &all, |environment| shown(environment), size, number);
     Answer::json(200, &page)
 }
 
