@@ -1,35 +1,48 @@
 //! Fetching everything because something was not understood, without a
-//! storm: the first time at once, then further and further apart for as long
-//! as it goes on. Pure: time is passed in.
+//! storm: at once for a few, then one by one for as long as it goes on. Pure:
+//! time is passed in.
 
 use std::time::{Duration, Instant};
 
-/// From one such fetch to the next, in seconds.
-const APART_S: [u64; 7] = [0, 1, 2, 5, 10, 30, 60];
+/// So many fetches may come one after the other.
+const AT_ONCE: u32 = 10;
 
-/// After this time without a cause the next fetch is at once again.
-const FORGET_AFTER: Duration = Duration::from_secs(120);
+/// Each is forgotten after this time.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
+
+/// Between two fetches.
+const APART: Duration = Duration::from_millis(100);
 
 /// When such fetches happen.
 #[derive(Debug, Default)]
 pub struct Calm {
     planned: Option<Instant>,
-    level: usize,
+    /// Fetches that are not forgotten.
+    taken: u32,
+    forgotten_at: Option<Instant>,
 }
 
 impl Calm {
     /// Something was not understood. When to fetch everything for it; `None`
     /// if a fetch that will cover it is planned already.
     pub fn plan(&mut self, now: Instant) -> Option<Instant> {
-        let since = self.planned.map(|planned| now.checked_duration_since(planned));
-        self.level = match since {
-            Some(None) => return None,
-            Some(Some(since)) if since < FORGET_AFTER => (self.level + 1).min(APART_S.len() - 1),
-            _ => 0,
+        if self.planned.is_some_and(|planned| planned > now) {
+            return None;
+        }
+        let since = self.forgotten_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let forgotten = u32::try_from(since.as_secs() / FORGOTTEN_AFTER.as_secs()).unwrap_or(u32::MAX);
+        self.taken = self.taken.saturating_sub(forgotten);
+        if forgotten > 0 || self.forgotten_at.is_none() {
+            self.forgotten_at = Some(now);
+        }
+        let wait = if self.taken < AT_ONCE {
+            self.taken += 1;
+            self.planned.map_or(Duration::ZERO, |planned| APART.saturating_sub(now.duration_since(planned)))
+        } else {
+            FORGOTTEN_AFTER
         };
-        let at = now + Duration::from_secs(APART_S.get(self.level).copied().unwrap_or_default());
-        self.planned = Some(at);
-        Some(at)
+        self.planned = Some(now + wait);
+        self.planned
     }
 }
 
@@ -41,12 +54,19 @@ mod tests {
     fn a_flood_is_a_handful_of_fetches_and_calm_is_forgotten() {
         let start = Instant::now();
         let mut calm = Calm::default();
-        let planned: Vec<u128> = (0..120_000)
-            .filter_map(|ms| calm.plan(start + Duration::from_millis(ms)))
-            .map(|at| at.duration_since(start).as_secs().into())
-            .collect();
-        assert_eq!(planned, [0, 1, 3, 8, 18, 48, 108, 168]);
+        let planned: Vec<Instant> = (0..30_000).filter_map(|ms| calm.plan(start + Duration::from_millis(ms))).collect();
+        assert!((10..=16).contains(&planned.len()), "{}", planned.len());
         let later = start + Duration::from_secs(600);
         assert_eq!(calm.plan(later), Some(later));
+    }
+
+    #[test]
+    fn a_few_are_answered_at_once() {
+        let start = Instant::now();
+        let mut calm = Calm::default();
+        for second in 0..10 {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(calm.plan(now), Some(now));
+        }
     }
 }
