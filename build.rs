@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-const PROTOS: &[&str] = &["ffrelay/inspect/v1/inspect.proto"];
+const PROTOS: &[&str] = &[
+    "ffrelay/inspect/v1/inspect.proto",
+    "ffrelay/snapshot/v1/snapshot.proto",
+    "ffrelay/usage/v1/usage.proto",
+    "ffrelay/admin/v1/admin.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");

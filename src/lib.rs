@@ -21,6 +21,7 @@ pub mod grpc;
 pub mod http;
 pub mod lifecycle;
 pub mod model;
+pub mod proto;
 pub mod snapshot;
 pub mod source;
 pub mod store;

@@ -18,8 +18,11 @@ use super::{StartError, limits, secret};
 use crate::config::{Config, HttpConfig};
 use crate::evaluate::CompileOptions;
 use crate::grpc::access::Access;
+use crate::grpc::admin::Admin;
 use crate::grpc::inspect::Inspect;
-use crate::grpc::server::GrpcServer;
+use crate::grpc::server::{GrpcServer, Services};
+use crate::grpc::snapshot::Snapshots;
+use crate::grpc::usage::FollowersUsage;
 use crate::http::api::{Api, ApiCounts, ApiSettings};
 use crate::http::connection::{Site, Timeouts};
 use crate::http::cors::Cors;
@@ -144,7 +147,13 @@ impl Relay {
             mode: config.mode.name(),
             started_at: SystemTime::now(),
         };
-        let grpc = start_grpc(config, inspect, &mut listening, &stop_listening).await?;
+        let services = Services {
+            inspect,
+            snapshots: Snapshots { store: store.clone() },
+            usage: FollowersUsage { store: store.clone(), usage: Arc::clone(&usage) },
+            admin: Admin { store: store.clone() },
+        };
+        let grpc = start_grpc(config, services, &mut listening, &stop_listening).await?;
         if let Some(durable) = durable {
             let Durable { directory, pending } = durable;
             let writing = persister::run(directory, store.clone(), pending, stop_background.clone());
@@ -302,7 +311,7 @@ fn sdk_listener(
 
 async fn start_grpc(
     config: &Config,
-    inspect: Inspect,
+    services: Services,
     listening: &mut Supervisor,
     stop: &CancellationToken,
 ) -> Result<Option<SocketAddr>, StartError> {
@@ -318,7 +327,7 @@ async fn start_grpc(
              to make a token: head -c 32 /dev/urandom | base64 > admin-token, then GRPC_ADMIN_TOKENS_FILE=admin-token"
         );
     }
-    let server = GrpcServer::new(tcp, &config.grpc, Arc::clone(&access), inspect).await?;
+    let server = GrpcServer::new(tcp, &config.grpc, Arc::clone(&access), services).await?;
     listening.own("gRPC token files", access.watch(stop.clone()));
     listening.own("gRPC port", server.run(stop.clone()));
     Ok(Some(bound))

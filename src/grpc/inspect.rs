@@ -6,11 +6,11 @@ use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::page::Page;
-use super::proto::inspect as proto;
-use super::proto::inspect::inspect_service_server::InspectService;
 use super::status::{About, status};
 use crate::fault::Fault;
 use crate::lifecycle::readiness::Readiness;
+use crate::proto::inspect::v1 as proto;
+use crate::proto::inspect::v1::inspect_service_server::InspectService;
 use crate::store::Store;
 use crate::store::environment::Environment;
 use crate::store::source_status::{SourceState, SourceStatus};
@@ -44,6 +44,9 @@ impl InspectService for Inspect {
             not_ready_reasons: reasons,
             source_name: source.name.clone(),
             source_error: source.error.clone(),
+            content_digest: Vec::new(),
+            follower_count: u32::try_from(self.store.peers().followers()).unwrap_or(u32::MAX),
+            paused_environment_count: 0,
         }))
     }
 
@@ -82,6 +85,62 @@ impl InspectService for Inspect {
         let environment = Some(describe(environment, &self.source.state()));
         Ok(Response::new(proto::GetEnvironmentResponse { environment }))
     }
+
+    async fn list_flags(
+        &self,
+        _request: Request<proto::ListFlagsRequest>,
+    ) -> Result<Response<proto::ListFlagsResponse>, Status> {
+        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+    }
+
+    async fn get_flag(
+        &self,
+        _request: Request<proto::GetFlagRequest>,
+    ) -> Result<Response<proto::GetFlagResponse>, Status> {
+        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+    }
+
+    async fn list_segments(
+        &self,
+        _request: Request<proto::ListSegmentsRequest>,
+    ) -> Result<Response<proto::ListSegmentsResponse>, Status> {
+        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+    }
+
+    async fn get_segment(
+        &self,
+        _request: Request<proto::GetSegmentRequest>,
+    ) -> Result<Response<proto::GetSegmentResponse>, Status> {
+        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+    }
+
+    async fn list_targets(
+        &self,
+        _request: Request<proto::ListTargetsRequest>,
+    ) -> Result<Response<proto::ListTargetsResponse>, Status> {
+        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+    }
+
+    async fn explain_evaluation(
+        &self,
+        _request: Request<proto::ExplainEvaluationRequest>,
+    ) -> Result<Response<proto::ExplainEvaluationResponse>, Status> {
+        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+    }
+
+    async fn list_peers(
+        &self,
+        _request: Request<proto::ListPeersRequest>,
+    ) -> Result<Response<proto::ListPeersResponse>, Status> {
+        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+    }
+
+    async fn list_streams(
+        &self,
+        _request: Request<proto::ListStreamsRequest>,
+    ) -> Result<Response<proto::ListStreamsResponse>, Status> {
+        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+    }
 }
 
 fn describe(environment: &Environment, source: &SourceState) -> proto::Environment {
@@ -119,5 +178,8 @@ fn describe(environment: &Environment, source: &SourceState) -> proto::Environme
         }),
         last_changed_at: counted.map(|snapshot| Timestamp { seconds: snapshot.changed_at, nanos: 0 }),
         source: origin.into(),
+        paused_source: None,
+        name: counted.map(|snapshot| snapshot.names.environment.clone()).unwrap_or_default(),
+        error: sync.as_ref().and_then(|sync| sync.error.clone()),
     }
 }

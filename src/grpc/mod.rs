@@ -2,19 +2,10 @@
 //! error table shared with HTTP (`grpc.md`).
 
 pub mod access;
+pub mod admin;
 pub mod inspect;
 pub mod page;
 pub mod server;
+pub mod snapshot;
 pub mod status;
-
-/// The generated contract.
-pub mod proto {
-    /// `ffrelay.inspect.v1`
-    #[allow(clippy::pedantic, clippy::all, reason = "generated")]
-    pub mod inspect {
-        tonic::include_proto!("ffrelay.inspect.v1");
-    }
-
-    /// Every proto file with its comments left out, for reflection.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ffrelay.bin"));
-}
+pub mod usage;

@@ -21,12 +21,30 @@ use tonic_health::server::HealthReporter;
 use tower::{Layer, Service};
 
 use super::access::{Access, Caller};
+use super::admin::Admin;
 use super::inspect::Inspect;
-use super::proto::inspect::inspect_service_server::{InspectServiceServer, SERVICE_NAME as INSPECT};
+use super::snapshot::Snapshots;
+use super::usage::FollowersUsage;
 use crate::config::{GrpcConfig, Role};
+use crate::proto::admin::v1::admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN};
+use crate::proto::inspect::v1::inspect_service_server::{InspectServiceServer, SERVICE_NAME as INSPECT};
+use crate::proto::snapshot::v1::snapshot_service_server::{SERVICE_NAME as SNAPSHOT, SnapshotServiceServer};
+use crate::proto::usage::v1::usage_service_server::{SERVICE_NAME as USAGE, UsageServiceServer};
 
 /// Requests of the inspect service are small.
 const MAX_INSPECT_BYTES: usize = 64 * 1024;
+
+/// Of the other services: a chunk and a batch of usage fit.
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// Everything that is served.
+#[derive(Debug)]
+pub struct Services {
+    pub inspect: Inspect,
+    pub snapshots: Snapshots,
+    pub usage: FollowersUsage,
+    pub admin: Admin,
+}
 
 /// Why the listener cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +73,14 @@ impl GrpcServer {
         tcp: TcpListener,
         config: &GrpcConfig,
         access: Arc<Access>,
-        inspect: Inspect,
+        services: Services,
     ) -> Result<Self, GrpcError> {
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<InspectServiceServer<Inspect>>().await;
+        for service in [INSPECT, SNAPSHOT, USAGE, ADMIN] {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
         let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(super::proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let mut server = Server::builder()
@@ -77,10 +97,19 @@ impl GrpcServer {
             }
             server = server.tls_config(tls)?;
         }
+        let Services { inspect, snapshots, usage, admin } = services;
         let inspect = InspectServiceServer::new(inspect)
             .max_decoding_message_size(MAX_INSPECT_BYTES)
             .max_encoding_message_size(16 * 1024 * 1024);
-        let routes = Routes::new(health_service).add_service(reflection).add_service(inspect);
+        let snapshots = SnapshotServiceServer::new(snapshots).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let usage = UsageServiceServer::new(usage).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let admin = AdminServiceServer::new(admin).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let routes = Routes::new(health_service)
+            .add_service(reflection)
+            .add_service(inspect)
+            .add_service(snapshots)
+            .add_service(usage)
+            .add_service(admin);
         let server = server.layer(AccessLayer { access }).add_routes(routes);
         Ok(GrpcServer { tcp, server, health })
     }
@@ -93,7 +122,9 @@ impl GrpcServer {
         let health = self.health;
         let told = async move {
             drained.cancelled().await;
-            health.set_service_status(INSPECT, ServingStatus::NotServing).await;
+            for service in [INSPECT, SNAPSHOT, USAGE, ADMIN] {
+                health.set_service_status(service, ServingStatus::NotServing).await;
+            }
         };
         let serve = self.server.serve_with_incoming_shutdown(incoming, told);
         let limit = async {
@@ -143,7 +174,7 @@ fn needed_role(path: &str) -> Option<Role> {
     match service {
         "grpc.health.v1.Health" => None,
         "grpc.reflection.v1.ServerReflection" | INSPECT => Some(Role::Inspect),
-        "ffrelay.snapshot.v1.SnapshotService" | "ffrelay.usage.v1.UsageService" => Some(Role::Sync),
+        SNAPSHOT | USAGE => Some(Role::Sync),
         _ => Some(Role::Admin),
     }
 }

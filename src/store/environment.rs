@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
+use super::source_status::{PausedSource, SourceKind};
 use super::sync_state::SyncState;
 use super::targets::StoredTargets;
 use crate::snapshot::content::EnvironmentId;
@@ -33,6 +34,10 @@ pub struct Environment {
     /// How its own source is doing; `None` where one source gives all
     /// environments at once, as a directory does.
     pub sync: ArcSwapOption<SyncState>,
+    /// What kind of source its snapshot came from.
+    pub source: ArcSwap<SourceKind>,
+    /// Set while its own source is paused by an import.
+    pub paused: ArcSwapOption<PausedSource>,
     /// What its source calls it, where it does.
     pub names: ArcSwapOption<Names>,
     streams: AtomicUsize,
@@ -48,6 +53,8 @@ impl Environment {
             targets: StoredTargets::new(max_targets),
             requests: RequestCounts::default(),
             sync: ArcSwapOption::empty(),
+            source: ArcSwap::from_pointee(SourceKind::File),
+            paused: ArcSwapOption::empty(),
             names: ArcSwapOption::empty(),
             streams: AtomicUsize::new(0),
         }

@@ -5,6 +5,7 @@
 pub mod durable;
 pub mod environment;
 pub mod keys;
+pub mod peers;
 pub mod source_status;
 pub mod sync_state;
 pub mod targets;
@@ -19,6 +20,7 @@ use crate::evaluate::CompileOptions;
 use crate::snapshot::content::{EnvironmentId, KeyHash};
 use environment::Environment;
 use keys::KeyCertainty;
+use peers::Peers;
 use writer::StoreWriter;
 
 /// Bounds and rules that hold for all environments.
@@ -69,6 +71,7 @@ struct Shared {
     index: ArcSwap<Index>,
     certainty: KeyCertainty,
     settings: StoreSettings,
+    peers: Arc<Peers>,
 }
 
 /// The reading half.
@@ -81,7 +84,12 @@ impl Store {
     /// An empty store. The writing half is handed out once, here.
     #[must_use]
     pub fn new(settings: StoreSettings) -> (Store, StoreWriter) {
-        let shared = Arc::new(Shared { index: ArcSwap::default(), certainty: KeyCertainty::default(), settings });
+        let shared = Arc::new(Shared {
+            index: ArcSwap::default(),
+            certainty: KeyCertainty::default(),
+            settings,
+            peers: Arc::default(),
+        });
         (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
     }
 
@@ -96,6 +104,12 @@ impl Store {
     #[must_use]
     pub fn is_certain(&self, arrival: keys::Arrival) -> bool {
         self.shared.certainty.is_certain(arrival) && self.index().is_complete()
+    }
+
+    /// The other relays.
+    #[must_use]
+    pub fn peers(&self) -> &Arc<Peers> {
+        &self.shared.peers
     }
 
     /// How sure the relay is of its key list.

@@ -1,8 +1,40 @@
 //! How the source of configuration is doing, for health and readiness.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+
+/// What kind of source gives an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    Upstream,
+    Peer,
+    Redis,
+    File,
+    Import,
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SourceKind::Upstream => "UPSTREAM",
+            SourceKind::Peer => "PEER",
+            SourceKind::Redis => "REDIS",
+            SourceKind::File => "FILE",
+            SourceKind::Import => "IMPORT",
+        })
+    }
+}
+
+/// A source that an import has paused for one environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PausedSource {
+    /// Unix milliseconds.
+    pub since_ms: i64,
+    /// The import's request id.
+    pub request_id: String,
+}
 
 /// One moment of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The second protocol: inspect service, health, reflection, roles.
 
-use ff_relay::grpc::proto::inspect::inspect_service_client::InspectServiceClient;
-use ff_relay::grpc::proto::inspect::{GetEnvironmentRequest, GetServerInfoRequest, ListEnvironmentsRequest, SyncState};
+use ff_relay::proto::inspect::v1::inspect_service_client::InspectServiceClient;
+use ff_relay::proto::inspect::v1::{GetEnvironmentRequest, GetServerInfoRequest, ListEnvironmentsRequest, SyncState};
 use serde_json::json;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
