@@ -25,6 +25,8 @@ pub enum StartError {
     Configuration(#[from] Problems),
     #[error("the data directory cannot be used: {0}")]
     Durable(#[from] DurableError),
+    #[error("what was imported cannot be served: {0}")]
+    Import(#[from] crate::source::pause::ResumeError),
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
     /// The options make no client for Harness.
@@ -48,7 +50,7 @@ impl StartError {
             | StartError::Tls(_)
             | StartError::Upstream(_)
             | StartError::Unavailable(_) => crate::config::EXIT_USAGE,
-            StartError::Durable(_) | StartError::Grpc(_) | StartError::Listen { .. } => 1,
+            StartError::Durable(_) | StartError::Import(_) | StartError::Grpc(_) | StartError::Listen { .. } => 1,
         }
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, offline};
@@ -19,11 +18,12 @@ use crate::source::harness::api_keys::ApiKeysSource;
 use crate::source::harness::calls::{AdminAccess, Calls};
 use crate::source::harness::carrier::HarnessCarrier;
 use crate::source::harness::engine::{Engine, SyncSettings};
-use crate::source::harness::intake_task::{self, ORDERS, Order};
 use crate::source::harness::proxy_key::ProxyKeySource;
 use crate::source::harness::roster::Roster;
 use crate::source::harness::{proxy_credential, sdk_credential};
 use crate::source::intake::{Durable, Intake};
+use crate::source::intake_queue::IntakeQueue;
+use crate::store::Store;
 use crate::store::durable::environment::StoredContent;
 use crate::store::source_status::SourceStatus;
 use crate::telemetry::logging::millis;
@@ -39,14 +39,11 @@ pub enum Origin {
 pub struct FileOrigin {
     location: Location,
     loaded: Loaded,
-    intake: Intake,
     /// `None`: read once.
     reload: Option<Duration>,
 }
 
 pub struct HarnessOrigin {
-    intake: Intake,
-    orders: mpsc::Receiver<Order>,
     source: HarnessSource,
     engine: Arc<Engine>,
 }
@@ -64,7 +61,7 @@ impl Origin {
     /// client; a mode that does not exist yet.
     pub fn load(
         config: &Config,
-        intake: Intake,
+        (intake, queue): (&mut Intake, &IntakeQueue),
         durable: Option<&Durable>,
         status: &SourceStatus,
         counts: &Arc<UpstreamCounts>,
@@ -75,7 +72,7 @@ impl Origin {
                 status.begin(&format!("Harness, by {} API keys", mode.keys.len()), unix_now_ms());
                 let credentials = mode.keys.iter().map(sdk_credential).collect();
                 let restored = restored(durable, credentials)?;
-                let (engine, orders) = engine(config, &intake, counts)?;
+                let engine = engine(config, intake.store(), queue, counts)?;
                 let source = HarnessSource::ApiKeys(ApiKeysSource {
                     engine: Arc::clone(&engine),
                     keys: mode.keys.clone(),
@@ -84,19 +81,19 @@ impl Origin {
                     status: status.clone(),
                     restored,
                 });
-                Ok(Origin::Harness(Box::new(HarnessOrigin { intake, orders, source, engine })))
+                Ok(Origin::Harness(Box::new(HarnessOrigin { source, engine })))
             }
             Mode::ProxyKey(key) => {
                 status.begin("Harness, by a proxy key", unix_now_ms());
                 let restored = restored(durable, BTreeSet::from([proxy_credential(key)]))?;
-                let (engine, orders) = engine(config, &intake, counts)?;
+                let engine = engine(config, intake.store(), queue, counts)?;
                 let source = HarnessSource::ProxyKey(ProxyKeySource {
                     engine: Arc::clone(&engine),
                     key: key.clone(),
                     status: status.clone(),
                     restored,
                 });
-                Ok(Origin::Harness(Box::new(HarnessOrigin { intake, orders, source, engine })))
+                Ok(Origin::Harness(Box::new(HarnessOrigin { source, engine })))
             }
             Mode::Peer(_) | Mode::Replica => Err(StartError::Unavailable(config.mode.name())),
         }
@@ -148,23 +145,25 @@ impl Origin {
     }
 
     /// Hands the source over to its tasks.
-    pub fn own_tasks(self, background: &mut Supervisor, status: SourceStatus, stop: &CancellationToken) {
+    pub fn own_tasks(
+        self,
+        queue: IntakeQueue,
+        background: &mut Supervisor,
+        status: SourceStatus,
+        stop: &CancellationToken,
+    ) {
         match self {
             Origin::File(origin) => {
-                let FileOrigin { location, loaded, intake, reload } = *origin;
+                let FileOrigin { location, loaded, reload } = *origin;
                 if let Some(interval) = reload {
-                    let watch = file::task::run(location, intake, loaded, interval, status, stop.clone());
+                    let watch = file::task::run(location, queue, loaded, interval, status, stop.clone());
                     background.own("configuration watch", watch);
                 }
             }
-            Origin::Harness(origin) => {
-                let HarnessOrigin { intake, orders, source, .. } = *origin;
-                background.own("configuration intake", intake_task::run(intake, orders, stop.clone()));
-                match source {
-                    HarnessSource::ApiKeys(source) => background.own("Harness", source.run(stop.clone())),
-                    HarnessSource::ProxyKey(source) => background.own("Harness", source.run(stop.clone())),
-                }
-            }
+            Origin::Harness(origin) => match origin.source {
+                HarnessSource::ApiKeys(source) => background.own("Harness", source.run(stop.clone())),
+                HarnessSource::ProxyKey(source) => background.own("Harness", source.run(stop.clone())),
+            },
         }
     }
 }
@@ -172,12 +171,12 @@ impl Origin {
 fn load_file(
     config: &Config,
     source: &Offline,
-    mut intake: Intake,
+    intake: &mut Intake,
     durable: Option<&Durable>,
     status: &SourceStatus,
 ) -> Result<Origin, StartError> {
     let loading = Instant::now();
-    let (location, loaded) = offline::load(config, source, &mut intake, durable)?;
+    let (location, loaded) = offline::load(config, source, intake, durable)?;
     if location.archive.is_some() && !loaded.vouched {
         tracing::warn!(path = %location.name(), "the archive has no manifest, so nothing vouches for it; `ff-relay pack` makes one");
     }
@@ -189,7 +188,7 @@ fn load_file(
         "configuration loaded; offline: nothing is sent out, SDK metrics are accepted and dropped"
     );
     let reload = source.reload.then_some(source.reload_interval);
-    Ok(Origin::File(Box::new(FileOrigin { location, loaded, intake, reload })))
+    Ok(Origin::File(Box::new(FileOrigin { location, loaded, reload })))
 }
 
 /// The parts that every way to Harness shares.
@@ -198,13 +197,12 @@ fn load_file(
 /// The options make no HTTP client.
 pub fn engine(
     config: &Config,
-    intake: &Intake,
+    store: &Store,
+    intake: &IntakeQueue,
     counts: &Arc<UpstreamCounts>,
-) -> Result<(Arc<Engine>, mpsc::Receiver<Order>), StartError> {
+) -> Result<Arc<Engine>, StartError> {
     let calls = Arc::new(Calls::new(&config.upstream, Arc::clone(counts))?);
-    let (orders, receiver) = mpsc::channel(ORDERS);
-    let engine = Engine::new(calls, SyncSettings::of(&config.upstream), intake.store().clone(), orders);
-    Ok((Arc::new(engine), receiver))
+    Ok(Arc::new(Engine::new(calls, SyncSettings::of(&config.upstream), store.clone(), intake.clone())))
 }
 
 /// Who asks the admin service; `None` without a token for it.

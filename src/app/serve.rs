@@ -23,16 +23,18 @@ use crate::grpc::inspect::Inspect;
 use crate::grpc::server::{GrpcServer, Services};
 use crate::grpc::snapshot::Snapshots;
 use crate::grpc::usage::FollowersUsage;
-use crate::http::api::{Api, ApiCounts, ApiSettings};
+use crate::http::api::{Api, ApiCounts, ApiSettings, unix_now_s};
 use crate::http::connection::{Site, Timeouts};
 use crate::http::cors::Cors;
 use crate::http::hold::Hold;
 use crate::http::listener::{self, Listener, bind};
+use crate::http::stream::cursor::EventRepeat;
 use crate::http::stream::registry::{StreamRegistry, StreamSettings};
 use crate::http::tls::Certificate;
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::supervisor::Supervisor;
 use crate::source::intake::{Durable, Intake};
+use crate::source::intake_queue::intake_queue;
 use crate::store::durable::DataDir;
 use crate::store::durable::persister;
 use crate::store::source_status::SourceStatus;
@@ -83,10 +85,12 @@ impl Relay {
         };
         let tokens = secret::token_keys(config, durable.as_ref().map(|durable| &*durable.directory))?;
         let (store, writer) = Store::new(store_settings(config));
-        let intake = Intake::new(store.clone(), writer, durable.clone());
+        let mut intake = Intake::new(store.clone(), writer, durable.clone());
+        intake.restore_imports(unix_now_s())?;
+        let (queue, jobs) = intake_queue();
         let status = SourceStatus::default();
         let upstream = Arc::new(UpstreamCounts::default());
-        let origin = Origin::load(config, intake, durable.as_ref(), &status, &upstream)?;
+        let origin = Origin::load(config, (&mut intake, &queue), durable.as_ref(), &status, &upstream)?;
         let (usage, usage_task) = match origin.carrier() {
             Some(carrier) => {
                 let settings = UsageSettings::new(&config.usage, config.upstream.forward_targets);
@@ -161,7 +165,8 @@ impl Relay {
         }
         let addresses = Addresses { sdk, prometheus, grpc };
         announce(config, &store, &origin.name(), &addresses, max_connections);
-        origin.own_tasks(&mut background, status, &stop_background);
+        background.own("configuration intake", jobs.run(intake, stop_background.clone()));
+        origin.own_tasks(queue, &mut background, status, &stop_background);
         if let Some((task, carrier)) = usage_task {
             background.own("SDK usage", task.run(carrier, stop_background.clone()));
         }
@@ -281,7 +286,10 @@ fn stream_settings(http: &HttpConfig) -> StreamSettings {
         max_streams: http.max_streams.unwrap_or(usize::MAX),
         max_streams_per_environment: http.max_streams_per_environment.unwrap_or(usize::MAX),
         max_stream_age: http.max_stream_age,
-        event_repeat: http.event_repeat,
+        event_repeat: match http.event_repeat {
+            Some(after) => Some(EventRepeat { after, always: true }),
+            None => http.event_repeat_with_followers.map(|after| EventRepeat { after, always: false }),
+        },
         write_timeout: http.write_timeout,
     }
 }

@@ -4,3 +4,5 @@
 pub mod file;
 pub mod harness;
 pub mod intake;
+pub mod intake_queue;
+pub mod pause;

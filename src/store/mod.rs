@@ -4,6 +4,7 @@
 
 pub mod durable;
 pub mod environment;
+pub mod gate;
 pub mod keys;
 pub mod peers;
 pub mod source_status;
@@ -11,16 +12,19 @@ pub mod sync_state;
 pub mod targets;
 pub mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
 
 use crate::evaluate::CompileOptions;
 use crate::snapshot::content::{EnvironmentId, KeyHash};
 use environment::Environment;
+use gate::GateTimes;
 use keys::KeyCertainty;
 use peers::Peers;
+use source_status::PausedSource;
 use writer::StoreWriter;
 
 /// Bounds and rules that hold for all environments.
@@ -72,6 +76,15 @@ struct Shared {
     certainty: KeyCertainty,
     settings: StoreSettings,
     peers: Arc<Peers>,
+    gates: Arc<GateTimes>,
+    changes: watch::Sender<u64>,
+    paused: ArcSwap<BTreeMap<EnvironmentId, PausedSource>>,
+}
+
+impl Shared {
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
 }
 
 /// The reading half.
@@ -89,6 +102,9 @@ impl Store {
             certainty: KeyCertainty::default(),
             settings,
             peers: Arc::default(),
+            gates: Arc::default(),
+            changes: watch::Sender::new(0),
+            paused: ArcSwap::default(),
         });
         (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
     }
@@ -104,6 +120,24 @@ impl Store {
     #[must_use]
     pub fn is_certain(&self, arrival: keys::Arrival) -> bool {
         self.shared.certainty.is_certain(arrival) && self.index().is_complete()
+    }
+
+    /// Environments whose source is paused by an import.
+    #[must_use]
+    pub fn paused(&self) -> Arc<BTreeMap<EnvironmentId, PausedSource>> {
+        self.shared.paused.load_full()
+    }
+
+    /// Counts swaps: who follows the store looks again when it changes.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// The gates of environments that other relays follow.
+    #[must_use]
+    pub fn gates(&self) -> &Arc<GateTimes> {
+        &self.shared.gates
     }
 
     /// The other relays.

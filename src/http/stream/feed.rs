@@ -107,7 +107,12 @@ impl Feed {
 
     fn note_standing(&mut self, now: Instant) {
         if let Some(identity) = &mut self.identity {
-            identity.settled.note(self.cursor.sent_in_full(), now.into_std());
+            let sent = self.cursor.sent_in_full();
+            if let Some(sent) = sent.filter(|sent| sent.epoch != identity.epoch) {
+                // What was sent before counts in another way.
+                (identity.epoch, identity.settled) = (sent.epoch, Settled::new(None));
+            }
+            identity.settled.note(sent.map(|sent| sent.sequence), now.into_std());
         }
     }
 }

@@ -8,7 +8,7 @@ use http::{Method, StatusCode, Version};
 use rand::Rng as _;
 
 use super::body::{DetachSlot, Detached, DetachingBody, EventBody};
-use super::cursor::{Cursor, Start};
+use super::cursor::{Cursor, EventRepeat, Start};
 use super::feed::Feed;
 use super::replay::{Point, Replay, point};
 use crate::http::answer::{Answer, AnswerBody, bare};
@@ -155,7 +155,8 @@ impl Api {
             replay: Replay::plan(&snapshot, point, client_side),
             replay_delay: Duration::from_millis(rng.random_range(0..REPLAY_JITTER_MS)),
             pace: Arc::clone(&self.streams.pace),
-            repeat_after: repeat.map(|after| after.mul_f64(rng.random_range(0.8..1.2))),
+            repeat: repeat
+                .map(|repeat| EventRepeat { after: repeat.after.mul_f64(rng.random_range(0.8..1.2)), ..repeat }),
         };
         let known = match point {
             Point::Sequence(sequence) => Some(sequence),

@@ -16,7 +16,8 @@ use crate::snapshot::item::{ItemKey, ItemKind};
 use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::report::{Problem, Problems};
 use crate::snapshot::tree::{Part, SourceFile, SourceFiles, locate, read_environment, shared_key_hash};
-use crate::source::intake::Intake;
+use crate::source::intake::{Delivery, Intake};
+use crate::store::source_status::SourceKind;
 use crate::store::writer::{Offered, PrepareError};
 
 /// The credential under which offline snapshots are stored: they came by
@@ -143,12 +144,12 @@ pub fn apply(
     now_unix_s: i64,
 ) -> Result<(), Problems> {
     let offer = |(id, content): (&EnvironmentId, &Content)| {
-        (id.clone(), Offered { content: content.clone(), served: loaded.served.get(id).cloned() })
+        let served = loaded.served.get(id).cloned();
+        (id.clone(), Offered { content: content.clone(), served, credential: Arc::from(CREDENTIAL), leader: None })
     };
     let offered = loaded.environments.iter().map(offer).collect();
-    intake
-        .swap_in(offered, removed, &|_| Arc::from(CREDENTIAL), now_unix_s)
-        .map_err(|error| place(location, loaded, &error))
+    let delivery = Delivery { kind: SourceKind::File, offered, removed };
+    intake.swap_in(delivery, now_unix_s).map_err(|error| place(location, loaded, &error))
 }
 
 /// The file, line and column of content that cannot be served.
@@ -159,7 +160,7 @@ pub fn place(location: &Location, loaded: &Loaded, error: &PrepareError) -> Prob
         BuildError::Target { identifier, .. } => {
             Some(ItemKey { kind: ItemKind::Target, identifier: identifier.as_str().into() })
         }
-        BuildError::Item { .. } | BuildError::Compress(_) => None,
+        BuildError::Item { .. } | BuildError::Compress(_) | BuildError::Digest { .. } => None,
     };
     let files = files_of(location, loaded, &error.environment);
     let found = key.and_then(|key| locate(&files?, &key));
