@@ -32,6 +32,10 @@ pub enum StartError {
     /// The options make no client for Harness.
     #[error("Harness: {0}")]
     Upstream(#[from] crate::source::harness::client::ClientError),
+    #[error("peer-address: {0}")]
+    Peer(#[from] crate::source::peer::channel::LinkError),
+    #[error("what is stored of the leader cannot be served: {0}")]
+    Restore(#[from] crate::source::peer::known::RestoreError),
     #[error("gRPC: {0}")]
     Grpc(#[from] crate::grpc::server::GrpcError),
     #[error("port {port} cannot be listened on: {source}")]
@@ -49,8 +53,13 @@ impl StartError {
             StartError::Configuration(_)
             | StartError::Tls(_)
             | StartError::Upstream(_)
+            | StartError::Peer(_)
             | StartError::Unavailable(_) => crate::config::EXIT_USAGE,
-            StartError::Durable(_) | StartError::Import(_) | StartError::Grpc(_) | StartError::Listen { .. } => 1,
+            StartError::Durable(_)
+            | StartError::Restore(_)
+            | StartError::Import(_)
+            | StartError::Grpc(_)
+            | StartError::Listen { .. } => 1,
         }
     }
 }

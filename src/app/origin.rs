@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, offline};
-use crate::config::{ApiKeys, Config, Mode, Offline, Secret};
+use crate::config::{ApiKeys, Config, Mode, Offline, Peer, Secret};
 use crate::http::api::unix_now_ms;
 use crate::lifecycle::supervisor::Supervisor;
+use crate::snapshot::content::EnvironmentId;
 use crate::source::file;
 use crate::source::file::Location;
 use crate::source::file::load::Loaded;
@@ -23,6 +24,11 @@ use crate::source::harness::roster::Roster;
 use crate::source::harness::{proxy_credential, sdk_credential};
 use crate::source::intake::{Durable, Intake};
 use crate::source::intake_queue::IntakeQueue;
+use crate::source::peer::carrier::PeerCarrier;
+use crate::source::peer::channel::Link;
+use crate::source::peer::follower::Follower;
+use crate::source::peer::known;
+use crate::source::peer::standing::Standing;
 use crate::store::Store;
 use crate::store::durable::environment::StoredContent;
 use crate::store::source_status::SourceStatus;
@@ -34,6 +40,7 @@ use crate::usage::Carrier;
 pub enum Origin {
     File(Box<FileOrigin>),
     Harness(Box<HarnessOrigin>),
+    Peer(Box<PeerOrigin>),
 }
 
 pub struct FileOrigin {
@@ -46,6 +53,11 @@ pub struct FileOrigin {
 pub struct HarnessOrigin {
     source: HarnessSource,
     engine: Arc<Engine>,
+}
+
+pub struct PeerOrigin {
+    follower: Follower,
+    restored: bool,
 }
 
 enum HarnessSource {
@@ -95,7 +107,8 @@ impl Origin {
                 });
                 Ok(Origin::Harness(Box::new(HarnessOrigin { source, engine })))
             }
-            Mode::Peer(_) | Mode::Replica => Err(StartError::Unavailable(config.mode.name())),
+            Mode::Peer(peer) => load_peer(config, peer, (intake, queue), durable, status),
+            Mode::Replica => Err(StartError::Unavailable(config.mode.name())),
         }
     }
 
@@ -108,6 +121,7 @@ impl Origin {
                 HarnessSource::ApiKeys(source) => format!("Harness, by {} API keys", source.keys.len()),
                 HarnessSource::ProxyKey(_) => "Harness, by a proxy key".to_owned(),
             },
+            Origin::Peer(origin) => origin.follower.standing.name.clone(),
         }
     }
 
@@ -119,11 +133,12 @@ impl Origin {
                 HarnessSource::ApiKeys(source) => Some(Arc::clone(&source.roster)),
                 HarnessSource::ProxyKey(_) => None,
             },
-            Origin::File(_) => None,
+            Origin::File(_) | Origin::Peer(_) => None,
         }
     }
 
-    /// True if a proxy key's environments are known from earlier.
+    /// True if the environments of a proxy key or a leader are known from
+    /// earlier.
     #[must_use]
     pub fn is_restored(&self) -> bool {
         match self {
@@ -132,6 +147,7 @@ impl Origin {
                 HarnessSource::ApiKeys(_) => false,
             },
             Origin::File(_) => false,
+            Origin::Peer(origin) => origin.restored,
         }
     }
 
@@ -140,6 +156,10 @@ impl Origin {
     pub fn carrier(&self) -> Option<Arc<dyn Carrier>> {
         match self {
             Origin::Harness(origin) => Some(Arc::new(HarnessCarrier { engine: Arc::clone(&origin.engine) })),
+            Origin::Peer(origin) => {
+                let (line, within) = (Arc::clone(&origin.follower.line), origin.follower.request_timeout);
+                Some(Arc::new(PeerCarrier { line, within }))
+            }
             Origin::File(_) => None,
         }
     }
@@ -160,12 +180,59 @@ impl Origin {
                     background.own("configuration watch", watch);
                 }
             }
+            Origin::Peer(origin) => {
+                let mut follower = origin.follower;
+                follower.stop = stop.clone();
+                background.own("leader", follower.run());
+            }
             Origin::Harness(origin) => match origin.source {
                 HarnessSource::ApiKeys(source) => background.own("Harness", source.run(stop.clone())),
                 HarnessSource::ProxyKey(source) => background.own("Harness", source.run(stop.clone())),
             },
         }
     }
+}
+
+fn load_peer(
+    config: &Config,
+    peer: &Peer,
+    (intake, queue): (&mut Intake, &IntakeQueue),
+    durable: Option<&Durable>,
+    status: &SourceStatus,
+) -> Result<Origin, StartError> {
+    let name = format!("the relay {}", peer.addresses.join(", then "));
+    status.begin(&name, unix_now_ms());
+    let known = known::restore(intake, durable, &peer.environments, unix_now_ms() / 1000)?;
+    for id in &peer.environments {
+        // Asked for by name, so it is missed while it is not there.
+        intake.writer().open(&EnvironmentId::new(id));
+    }
+    let link = |address: &String| Link {
+        address: address.clone(),
+        token: peer.token.clone(),
+        ca: config.upstream.ca_bundle.clone(),
+        identity: peer.tls.clone(),
+        server_name: None,
+        connect_timeout: config.upstream.connect_timeout,
+    };
+    let links: Vec<Link> = peer.addresses.iter().map(link).collect();
+    for link in &links {
+        link.endpoint()?;
+        link.credential()?;
+    }
+    let restored = !known.environments().is_empty();
+    let follower = Follower {
+        links,
+        wanted: peer.environments.clone(),
+        queue: queue.clone(),
+        standing: Standing { store: intake.store().clone(), status: status.clone(), name },
+        known,
+        resync: Arc::default(),
+        line: Arc::default(),
+        request_timeout: config.upstream.request_timeout,
+        stop: CancellationToken::new(),
+    };
+    Ok(Origin::Peer(Box::new(PeerOrigin { follower, restored })))
 }
 
 fn load_file(

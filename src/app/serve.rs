@@ -15,13 +15,14 @@ use super::facts::facts;
 use super::generate::{GenerateError, generate};
 use super::origin::Origin;
 use super::{StartError, limits, secret};
-use crate::config::{Config, HttpConfig};
+use crate::config::{Config, HttpConfig, Mode};
 use crate::evaluate::CompileOptions;
 use crate::grpc::access::Access;
 use crate::grpc::admin::Admin;
 use crate::grpc::inspect::Inspect;
 use crate::grpc::server::{GrpcServer, Services};
 use crate::grpc::snapshot::Snapshots;
+use crate::grpc::sync::Following;
 use crate::grpc::usage::FollowersUsage;
 use crate::http::api::{Api, ApiCounts, ApiSettings, unix_now_s};
 use crate::http::connection::{Site, Timeouts};
@@ -93,7 +94,8 @@ impl Relay {
         let origin = Origin::load(config, (&mut intake, &queue), durable.as_ref(), &status, &upstream)?;
         let (usage, usage_task) = match origin.carrier() {
             Some(carrier) => {
-                let settings = UsageSettings::new(&config.usage, config.upstream.forward_targets);
+                let to_leader = matches!(config.mode, Mode::Peer(_));
+                let settings = UsageSettings::new(&config.usage, to_leader || config.upstream.forward_targets);
                 let directory = durable.as_ref().map(|durable| Arc::clone(&durable.directory));
                 let (usage, task) = Usage::active(settings, directory);
                 (usage, Some((task, carrier)))
@@ -153,7 +155,9 @@ impl Relay {
         };
         let services = Services {
             inspect,
-            snapshots: Snapshots { store: store.clone() },
+            snapshots: Snapshots {
+                following: Following::new(store.clone(), Arc::clone(&readiness), stop_listening.clone()),
+            },
             usage: FollowersUsage { store: store.clone(), usage: Arc::clone(&usage) },
             admin: Admin { store: store.clone() },
         };
@@ -165,6 +169,7 @@ impl Relay {
         }
         let addresses = Addresses { sdk, prometheus, grpc };
         announce(config, &store, &origin.name(), &addresses, max_connections);
+        background.own("follower gates", Arc::clone(store.gates()).run(stop_background.clone()));
         background.own("configuration intake", jobs.run(intake, stop_background.clone()));
         origin.own_tasks(queue, &mut background, status, &stop_background);
         if let Some((task, carrier)) = usage_task {

@@ -8,4 +8,5 @@ pub mod page;
 pub mod server;
 pub mod snapshot;
 pub mod status;
+pub mod sync;
 pub mod usage;

@@ -6,3 +6,4 @@ pub mod harness;
 pub mod intake;
 pub mod intake_queue;
 pub mod pause;
+pub mod peer;
