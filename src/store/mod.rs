@@ -2,6 +2,7 @@
 //! atomically; who may log in where; stored targets; and what outlives the
 //! process. Readers never lock. Who holds the [`StoreWriter`] may change it.
 
+pub mod administration;
 pub mod durable;
 pub mod environment;
 pub mod gate;
