@@ -127,6 +127,12 @@ impl ChangeLog {
         self.entries.get(start..).unwrap_or_default().iter()
     }
 
+    /// How many entries are behind a place.
+    #[must_use]
+    pub fn count_since(&self, after: LogPosition) -> usize {
+        self.entries.len() - self.entries.partition_point(|entry| entry.position <= after)
+    }
+
     /// The newest place.
     #[must_use]
     pub fn end(&self) -> LogPosition {

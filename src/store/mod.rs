@@ -7,6 +7,7 @@ pub mod environment;
 pub mod keys;
 pub mod peers;
 pub mod source_status;
+pub mod streams;
 pub mod sync_state;
 pub mod targets;
 pub mod writer;
@@ -15,12 +16,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use sha2::{Digest as _, Sha256};
 
 use crate::evaluate::CompileOptions;
 use crate::snapshot::content::{EnvironmentId, KeyHash};
+use crate::snapshot::item::Digest;
 use environment::Environment;
 use keys::KeyCertainty;
 use peers::Peers;
+use streams::OpenStreams;
 use writer::StoreWriter;
 
 /// Bounds and rules that hold for all environments.
@@ -64,6 +68,22 @@ impl Index {
         all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         all
     }
+
+    /// Over everything that is served: for each environment that has a
+    /// snapshot, sorted by id, the id, NUL and the digest. Equal digests,
+    /// equal content.
+    #[must_use]
+    pub fn content_digest(&self) -> Digest {
+        let mut whole = Sha256::new();
+        for environment in self.sorted() {
+            if let Some(snapshot) = environment.snapshot().as_ref() {
+                whole.update(environment.id.as_str());
+                whole.update([0]);
+                whole.update(snapshot.revision.digest.0);
+            }
+        }
+        Digest(whole.finalize().into())
+    }
 }
 
 #[derive(Debug)]
@@ -72,6 +92,7 @@ struct Shared {
     certainty: KeyCertainty,
     settings: StoreSettings,
     peers: Arc<Peers>,
+    streams: Arc<OpenStreams>,
 }
 
 /// The reading half.
@@ -89,6 +110,7 @@ impl Store {
             certainty: KeyCertainty::default(),
             settings,
             peers: Arc::default(),
+            streams: Arc::default(),
         });
         (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
     }
@@ -110,6 +132,12 @@ impl Store {
     #[must_use]
     pub fn peers(&self) -> &Arc<Peers> {
         &self.shared.peers
+    }
+
+    /// The SDK streams that are open.
+    #[must_use]
+    pub fn streams(&self) -> &Arc<OpenStreams> {
+        &self.shared.streams
     }
 
     /// How sure the relay is of its key list.

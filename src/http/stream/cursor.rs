@@ -122,6 +122,12 @@ impl Cursor {
         Next::WaitUntil(wait)
     }
 
+    /// Up to where live changes were taken.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        self.live
+    }
+
     /// The sequence that the stream was sent in full; `None` while a replay
     /// is under way.
     #[must_use]
