@@ -26,4 +26,5 @@ pub mod snapshot;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod usage;

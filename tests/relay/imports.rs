@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("proto", &[]),
+    ("tls", &["config"]),
     ("fault", &[]),
     ("config", &[]),
     ("evaluate", &["model"]),
@@ -17,15 +18,28 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("usage", &["store", "snapshot", "model", "telemetry", "config"]),
     ("lifecycle", &[]),
     ("source", &["proto", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "config"]),
-    ("http", &["usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
+    ("http", &["tls", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
     (
         "grpc",
-        &["proto", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"],
+        &[
+            "proto",
+            "tls",
+            "usage",
+            "store",
+            "snapshot",
+            "evaluate",
+            "model",
+            "telemetry",
+            "lifecycle",
+            "config",
+            "fault",
+        ],
     ),
     (
         "app",
         &[
             "proto",
+            "tls",
             "http",
             "grpc",
             "source",
