@@ -11,6 +11,7 @@ mod configuration;
 mod drain;
 mod durability;
 mod evaluations;
+mod grpc_access;
 mod grpc_inspect;
 mod hostile;
 mod imports;
