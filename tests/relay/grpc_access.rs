@@ -33,7 +33,6 @@ const NEEDED: &[(&str, &str)] = &[
     ("/ffrelay.snapshot.v1.SnapshotService/SyncSnapshots", "sync"),
     ("/ffrelay.usage.v1.UsageService/ReportUsage", "sync"),
     ("/grpc.health.v1.Health/Check", "open"),
-    ("/grpc.health.v1.Health/List", "open"),
     ("/grpc.health.v1.Health/Watch", "open"),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "inspect"),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "inspect"),
