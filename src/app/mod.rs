@@ -13,9 +13,9 @@ mod serve;
 pub use generate::GenerateError;
 pub use serve::{Outcome, Relay, generate_offline_config};
 
-use crate::http::tls::TlsError;
 use crate::snapshot::report::Problems;
 use crate::store::durable::DurableError;
+use crate::tls::TlsError;
 
 /// Why the relay did not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,7 @@ impl StartError {
         match self {
             StartError::Configuration(_)
             | StartError::Tls(_)
+            | StartError::Grpc(crate::grpc::server::GrpcError::Tls(_))
             | StartError::Upstream(_)
             | StartError::Peer(_)
             | StartError::Unavailable(_) => crate::config::EXIT_USAGE,

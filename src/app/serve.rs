@@ -31,7 +31,6 @@ use crate::http::hold::Hold;
 use crate::http::listener::{self, Listener, bind};
 use crate::http::stream::cursor::EventRepeat;
 use crate::http::stream::registry::{StreamRegistry, StreamSettings};
-use crate::http::tls::Certificate;
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::supervisor::Supervisor;
 use crate::source::intake::{Durable, Intake};
@@ -40,8 +39,10 @@ use crate::store::durable::DataDir;
 use crate::store::durable::persister;
 use crate::store::source_status::SourceStatus;
 use crate::store::{Store, StoreSettings};
+use crate::telemetry::log_level::LogControl;
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
+use crate::tls::Certificate;
 use crate::usage::{Usage, UsageSettings};
 
 /// All expressions of one environment together.
@@ -59,6 +60,8 @@ pub struct Relay {
     background: Supervisor,
     stop_background: CancellationToken,
     usage: Arc<Usage>,
+    /// Cancelled when an operator ends the process.
+    drain_asked: CancellationToken,
     grace: Duration,
 }
 
@@ -129,16 +132,11 @@ impl Relay {
         let mut listening = Supervisor::new(stop_listening.clone());
         let mut background = Supervisor::new(stop_background.clone());
         let connections = TaskTracker::new();
-        let tcp = bind_sdk(&config.http)?;
-        let sdk = local(&tcp, config.http.port)?;
-        let sdk_listener = sdk_listener(tcp, config, max_connections, &mut background, &stop_background)?;
+        let (sdk_listener, sdk) = sdk_listener(config, max_connections, &mut background, &stop_background)?;
         let sdk_site = Site { api: Arc::clone(&api), operations_only: false };
         listening.own("SDK port", listener::run(sdk_listener, sdk_site, connections.clone(), stop_listening.clone()));
-        let prometheus = match config.http.prometheus_port {
-            Some(port) => {
-                let tcp = bind_port(config.http.listen_address, port)?;
-                let address = local(&tcp, port)?;
-                let listener = Listener { tcp, tls: None, timeouts: timeouts(&config.http), max_connections: 256 };
+        let prometheus = match metrics_listener(&config.http)? {
+            Some((listener, address)) => {
                 let site = Site { api, operations_only: true };
                 listening
                     .own("metrics port", listener::run(listener, site, connections.clone(), stop_listening.clone()));
@@ -146,6 +144,7 @@ impl Relay {
             }
             None => None,
         };
+        let (log, drain_asked) = (LogControl::new(config.log.level), CancellationToken::new());
         let inspect = Inspect {
             store: store.clone(),
             readiness: Arc::clone(&readiness),
@@ -159,8 +158,9 @@ impl Relay {
                 following: Following::new(store.clone(), Arc::clone(&readiness), stop_listening.clone()),
             },
             usage: FollowersUsage { store: store.clone(), usage: Arc::clone(&usage) },
-            admin: Admin { store: store.clone() },
+            admin: Admin { store: store.clone(), log: Arc::clone(&log), drain: drain_asked.clone() },
         };
+        background.own("log level", log.run(stop_background.clone()));
         let grpc = start_grpc(config, services, &mut listening, &stop_listening).await?;
         if let Some(durable) = durable {
             let Durable { directory, pending } = durable;
@@ -186,6 +186,7 @@ impl Relay {
             background,
             stop_background,
             usage,
+            drain_asked,
             grace,
         })
     }
@@ -212,6 +213,10 @@ impl Relay {
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Outcome {
         let failed = tokio::select! {
             () = shutdown => false,
+            () = self.drain_asked.cancelled() => {
+                tracing::info!("told to stop by the admin API");
+                false
+            }
             what = self.listening.failed() => says_failed(&what),
             what = self.background.failed() => says_failed(&what),
         };
@@ -304,12 +309,13 @@ fn timeouts(http: &HttpConfig) -> Timeouts {
 }
 
 fn sdk_listener(
-    tcp: TcpListener,
     config: &Config,
     max_connections: usize,
     background: &mut Supervisor,
     stop: &CancellationToken,
-) -> Result<Listener, StartError> {
+) -> Result<(Listener, SocketAddr), StartError> {
+    let tcp = bind_port(config.http.listen_address, config.http.port)?;
+    let address = local(&tcp, config.http.port)?;
     let tls = match &config.http.tls {
         None => None,
         Some(files) => {
@@ -319,7 +325,17 @@ fn sdk_listener(
             Some(acceptor)
         }
     };
-    Ok(Listener { tcp, tls, timeouts: timeouts(&config.http), max_connections })
+    Ok((Listener { tcp, tls, timeouts: timeouts(&config.http), max_connections }, address))
+}
+
+/// The metrics port and its address, if it has one of its own.
+fn metrics_listener(http: &HttpConfig) -> Result<Option<(Listener, SocketAddr)>, StartError> {
+    let Some(port) = http.prometheus_port else {
+        return Ok(None);
+    };
+    let tcp = bind_port(http.listen_address, port)?;
+    let address = local(&tcp, port)?;
+    Ok(Some((Listener { tcp, tls: None, timeouts: timeouts(http), max_connections: 256 }, address)))
 }
 
 async fn start_grpc(
@@ -342,12 +358,11 @@ async fn start_grpc(
     }
     let server = GrpcServer::new(tcp, &config.grpc, Arc::clone(&access), services).await?;
     listening.own("gRPC token files", access.watch(stop.clone()));
-    listening.own("gRPC port", server.run(stop.clone()));
+    if let Some(certificate) = server.certificate() {
+        listening.own("gRPC certificate watch", certificate.watch(stop.clone()));
+    }
+    listening.own("gRPC port", server.run(stop.clone())?);
     Ok(Some(bound))
-}
-
-fn bind_sdk(http: &HttpConfig) -> Result<TcpListener, StartError> {
-    bind_port(http.listen_address, http.port)
 }
 
 fn bind_port(address: Option<IpAddr>, port: u16) -> Result<TcpListener, StartError> {

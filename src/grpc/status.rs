@@ -21,6 +21,26 @@ pub enum About<'a> {
     },
 }
 
+/// A refusal before any service has seen the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub fault: Fault,
+    /// What happened, to what, and what to do.
+    pub message: String,
+}
+
+impl Refused {
+    #[must_use]
+    pub fn new(fault: Fault, message: impl Into<String>) -> Self {
+        Refused { fault, message: message.into() }
+    }
+
+    #[must_use]
+    pub fn status(&self) -> Status {
+        status(self.fault, &self.message, About::Nothing)
+    }
+}
+
 /// The status of a fault.
 #[must_use]
 pub fn status(fault: Fault, message: &str, about: About<'_>) -> Status {

@@ -143,6 +143,12 @@ impl ChangeLog {
         ChangeLog { entries: self.entries.iter().map(renumbered).collect() }
     }
 
+    /// How many entries are behind a place.
+    #[must_use]
+    pub fn count_since(&self, after: LogPosition) -> usize {
+        self.entries.len() - self.entries.partition_point(|entry| entry.position <= after)
+    }
+
     /// The newest place.
     #[must_use]
     pub fn end(&self) -> LogPosition {

@@ -9,6 +9,7 @@ pub mod gate;
 pub mod keys;
 pub mod peers;
 pub mod source_status;
+pub mod streams;
 pub mod sync_state;
 pub mod targets;
 pub mod writer;
@@ -17,15 +18,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::evaluate::CompileOptions;
 use crate::snapshot::content::{EnvironmentId, KeyHash};
+use crate::snapshot::item::Digest;
 use environment::Environment;
 use gate::GateTimes;
 use keys::KeyCertainty;
 use peers::Peers;
 use source_status::PausedSource;
+use streams::OpenStreams;
 use writer::StoreWriter;
 
 /// Bounds and rules that hold for all environments.
@@ -69,6 +73,22 @@ impl Index {
         all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         all
     }
+
+    /// Over everything that is served: for each environment that has a
+    /// snapshot, sorted by id, the id, NUL and the digest. Equal digests,
+    /// equal content.
+    #[must_use]
+    pub fn content_digest(&self) -> Digest {
+        let mut whole = Sha256::new();
+        for environment in self.sorted() {
+            if let Some(snapshot) = environment.snapshot().as_ref() {
+                whole.update(environment.id.as_str());
+                whole.update([0]);
+                whole.update(snapshot.revision.digest.0);
+            }
+        }
+        Digest(whole.finalize().into())
+    }
 }
 
 #[derive(Debug)]
@@ -80,6 +100,7 @@ struct Shared {
     gates: Arc<GateTimes>,
     changes: watch::Sender<u64>,
     paused: ArcSwap<BTreeMap<EnvironmentId, PausedSource>>,
+    streams: Arc<OpenStreams>,
 }
 
 impl Shared {
@@ -106,6 +127,7 @@ impl Store {
             gates: Arc::default(),
             changes: watch::Sender::new(0),
             paused: ArcSwap::default(),
+            streams: Arc::default(),
         });
         (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
     }
@@ -145,6 +167,12 @@ impl Store {
     #[must_use]
     pub fn peers(&self) -> &Arc<Peers> {
         &self.shared.peers
+    }
+
+    /// The SDK streams that are open.
+    #[must_use]
+    pub fn streams(&self) -> &Arc<OpenStreams> {
+        &self.shared.streams
     }
 
     /// How sure the relay is of its key list.

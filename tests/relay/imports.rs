@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("proto", &[]),
+    ("tls", &["config"]),
     ("fault", &[]),
     ("config", &[]),
     ("evaluate", &["model"]),
@@ -18,10 +19,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("usage", &["store", "snapshot", "model", "telemetry", "config"]),
     ("lifecycle", &[]),
     ("source", &["proto", "transfer", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "config"]),
-    ("http", &["usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
+    ("http", &["tls", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
     (
         "grpc",
         &[
+            "tls",
             "proto",
             "transfer",
             "usage",
@@ -35,7 +37,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "fault",
         ],
     ),
-    ("app", &["http", "grpc", "source", "usage", "store", "snapshot", "evaluate", "lifecycle", "telemetry", "config"]),
+    (
+        "app",
+        &[
+            "tls",
+            "http",
+            "grpc",
+            "source",
+            "usage",
+            "store",
+            "snapshot",
+            "evaluate",
+            "lifecycle",
+            "telemetry",
+            "config",
+        ],
+    ),
     ("cli", &["app", "source", "proto", "transfer", "store", "snapshot", "evaluate", "model", "telemetry", "config"]),
 ];
 

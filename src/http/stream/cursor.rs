@@ -148,6 +148,12 @@ impl Cursor {
         Next::WaitUntil(wait)
     }
 
+    /// Up to where live changes were taken.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        self.live
+    }
+
     /// The epoch and sequence that the stream was sent in full; `None` while
     /// something is still to be sent.
     #[must_use]
