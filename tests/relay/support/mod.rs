@@ -3,6 +3,7 @@
 pub mod client;
 pub mod configuration;
 pub mod events;
+pub mod grpc;
 pub mod relay;
 
 use std::time::{Duration, Instant};
