@@ -15,10 +15,11 @@ use super::facts::facts;
 use super::generate::{GenerateError, generate};
 use super::origin::Origin;
 use super::{StartError, limits, secret};
-use crate::config::{Config, HttpConfig};
+use crate::config::{Config, HttpConfig, Mode};
 use crate::evaluate::CompileOptions;
 use crate::grpc::access::Access;
 use crate::grpc::admin::Admin;
+use crate::grpc::archives::Archives;
 use crate::grpc::inspect::Inspect;
 use crate::grpc::server::{GrpcServer, Services};
 use crate::grpc::snapshot::Snapshots;
@@ -128,18 +129,7 @@ impl Relay {
         let sdk_listener = sdk_listener(tcp, config, max_connections, &mut background, &stop_background)?;
         let sdk_site = Site { api: Arc::clone(&api), operations_only: false };
         listening.own("SDK port", listener::run(sdk_listener, sdk_site, connections.clone(), stop_listening.clone()));
-        let prometheus = match config.http.prometheus_port {
-            Some(port) => {
-                let tcp = bind_port(config.http.listen_address, port)?;
-                let address = local(&tcp, port)?;
-                let listener = Listener { tcp, tls: None, timeouts: timeouts(&config.http), max_connections: 256 };
-                let site = Site { api, operations_only: true };
-                listening
-                    .own("metrics port", listener::run(listener, site, connections.clone(), stop_listening.clone()));
-                Some(address)
-            }
-            None => None,
-        };
+        let prometheus = metrics_port(config, api, &connections, &mut listening, &stop_listening)?;
         let inspect = Inspect {
             store: store.clone(),
             readiness: Arc::clone(&readiness),
@@ -149,7 +139,7 @@ impl Relay {
         };
         let services = Services {
             inspect,
-            snapshots: Snapshots { store: store.clone() },
+            snapshots: Snapshots { store: store.clone(), archives: archives(config, &store, &stop_listening) },
             usage: FollowersUsage { store: store.clone(), usage: Arc::clone(&usage) },
             admin: Admin { store: store.clone() },
         };
@@ -276,6 +266,11 @@ fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings { compile: compile_options(config), max_targets: config.http.max_targets }
 }
 
+fn archives(config: &Config, store: &Store, stop: &CancellationToken) -> Arc<Archives> {
+    let fetches = !matches!(config.mode, Mode::Offline(_));
+    Archives::new(store.clone(), config.data_dir.clone(), fetches, stop.clone())
+}
+
 fn stream_settings(http: &HttpConfig) -> StreamSettings {
     StreamSettings {
         max_streams: http.max_streams.unwrap_or(usize::MAX),
@@ -307,6 +302,24 @@ fn sdk_listener(
         }
     };
     Ok(Listener { tcp, tls, timeouts: timeouts(&config.http), max_connections })
+}
+
+fn metrics_port(
+    config: &Config,
+    api: Arc<Api>,
+    connections: &TaskTracker,
+    listening: &mut Supervisor,
+    stop: &CancellationToken,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(port) = config.http.prometheus_port else {
+        return Ok(None);
+    };
+    let tcp = bind_port(config.http.listen_address, port)?;
+    let address = local(&tcp, port)?;
+    let listener = Listener { tcp, tls: None, timeouts: timeouts(&config.http), max_connections: 256 };
+    let site = Site { api, operations_only: true };
+    listening.own("metrics port", listener::run(listener, site, connections.clone(), stop.clone()));
+    Ok(Some(address))
 }
 
 async fn start_grpc(

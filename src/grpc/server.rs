@@ -15,13 +15,15 @@ use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity as TlsIdentity, Server, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::layer::util::{Identity, Stack};
 use tower::{Layer, Service};
 
 use super::access::{Access, Caller};
 use super::admin::Admin;
+use super::download::{self, DownloadLayer};
 use super::inspect::Inspect;
 use super::snapshot::Snapshots;
 use super::usage::FollowersUsage;
@@ -60,7 +62,7 @@ pub enum GrpcError {
 /// A listener with everything it serves.
 pub struct GrpcServer {
     tcp: TcpListener,
-    server: tonic::transport::server::Router<tower::layer::util::Stack<AccessLayer, tower::layer::util::Identity>>,
+    server: tonic::transport::server::Router<Stack<DownloadLayer, Stack<AccessLayer, Identity>>>,
     health: HealthReporter,
 }
 
@@ -84,6 +86,7 @@ impl GrpcServer {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let mut server = Server::builder()
+            .accept_http1(true)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(20)))
             .http2_max_header_list_size(64 * 1024)
@@ -91,13 +94,14 @@ impl GrpcServer {
             .max_connection_age(Duration::from_secs(30 * 60))
             .timeout(Duration::from_secs(30));
         if let Some(files) = &config.tls {
-            let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(read(&files.cert)?, read(&files.key)?));
+            let mut tls = ServerTlsConfig::new().identity(TlsIdentity::from_pem(read(&files.cert)?, read(&files.key)?));
             if let Some(ca) = &config.client_ca {
                 tls = tls.client_ca_root(Certificate::from_pem(read(ca)?)).client_auth_optional(true);
             }
             server = server.tls_config(tls)?;
         }
         let Services { inspect, snapshots, usage, admin } = services;
+        let archives = Arc::clone(&snapshots.archives);
         let inspect = InspectServiceServer::new(inspect)
             .max_decoding_message_size(MAX_INSPECT_BYTES)
             .max_encoding_message_size(16 * 1024 * 1024);
@@ -110,7 +114,7 @@ impl GrpcServer {
             .add_service(snapshots)
             .add_service(usage)
             .add_service(admin);
-        let server = server.layer(AccessLayer { access }).add_routes(routes);
+        let server = server.layer(AccessLayer { access }).layer(DownloadLayer { archives }).add_routes(routes);
         Ok(GrpcServer { tcp, server, health })
     }
 
@@ -172,6 +176,7 @@ pub struct AccessService<S> {
 fn needed_role(path: &str) -> Option<Role> {
     let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     match service {
+        _ if path.starts_with(download::PREFIX) => Some(Role::Sync),
         "grpc.health.v1.Health" => None,
         "grpc.reflection.v1.ServerReflection" | INSPECT => Some(Role::Inspect),
         SNAPSHOT | USAGE => Some(Role::Sync),
@@ -193,26 +198,29 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let decided = match needed_role(request.uri().path()) {
-            None => Ok(()),
-            Some(needed) => self.decide(&request, needed),
+            None => Ok(None),
+            Some(needed) => self.decide(&request, needed).map(Some),
         };
         match decided {
-            Ok(()) => Box::pin(self.inner.call(request)),
+            Ok(caller) => {
+                caller.into_iter().for_each(|caller| drop(request.extensions_mut().insert(caller)));
+                Box::pin(self.inner.call(request))
+            }
             Err(status) => Box::pin(std::future::ready(Ok(status.into_http()))),
         }
     }
 }
 
 impl<S> AccessService<S> {
-    fn decide(&self, request: &Request<Body>, needed: Role) -> Result<(), Status> {
+    fn decide(&self, request: &Request<Body>, needed: Role) -> Result<Caller, Status> {
         let (peer, names) = peer_of(request);
         let metadata = MetadataMap::from_headers(credentials(request.headers()));
         let caller = self.access.caller(&metadata, peer, &names);
-        let decided = caller.as_ref().map_err(Clone::clone).and_then(|caller| Access::permit(caller, needed));
+        let name = caller.as_ref().map_or("unknown", |caller: &Caller| caller.name.as_str()).to_owned();
+        let decided = caller.and_then(|caller| Access::permit(&caller, needed).map(|()| caller));
         if let Err(refusal) = &decided {
-            let name = caller.as_ref().map_or("unknown", |caller: &Caller| caller.name.as_str());
             let method = request.uri().path();
             tracing::warn!(caller = name, peer = ?peer, method, reason = refusal.message(), "gRPC call refused");
         }

@@ -1,10 +1,14 @@
 //! `ffrelay.snapshot.v1.SnapshotService`
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::access::Caller;
+use super::archives::Archives;
+use super::export::export;
 use super::status::{About, status};
 use crate::fault::Fault;
 use crate::proto::snapshot::v1 as proto;
@@ -15,6 +19,7 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct Snapshots {
     pub store: Store,
+    pub archives: Arc<Archives>,
 }
 
 type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -26,9 +31,10 @@ impl SnapshotService for Snapshots {
 
     async fn export_snapshot(
         &self,
-        _request: Request<proto::ExportSnapshotRequest>,
+        request: Request<proto::ExportSnapshotRequest>,
     ) -> Result<Response<Self::ExportSnapshotStream>, Status> {
-        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+        let caller = Caller::name_of(request.extensions()).to_owned();
+        export(&self.archives, request.into_inner(), &caller).await.map(Response::new)
     }
 
     async fn sync_snapshots(
