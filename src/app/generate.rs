@@ -80,7 +80,7 @@ pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), Ge
     let path = &config.config_dir;
     let count = environments.len();
     match Compression::of(path).filter(|_| !path.is_dir()) {
-        Some(compression) => write_archive(path, compression, &Tree { environments, served: BTreeMap::new() })?,
+        Some(compression) => write_archive(path, compression, &Tree::whole(environments, BTreeMap::new()))?,
         None => {
             let generated = httpdate::fmt_http_date(SystemTime::now());
             for id in write_directory(path, &environments, &generated)? {

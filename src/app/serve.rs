@@ -19,6 +19,7 @@ use crate::config::{Config, HttpConfig, Mode};
 use crate::evaluate::CompileOptions;
 use crate::grpc::access::Access;
 use crate::grpc::admin::Admin;
+use crate::grpc::archives::Archives;
 use crate::grpc::inspect::Inspect;
 use crate::grpc::server::{GrpcServer, Services};
 use crate::grpc::snapshot::Snapshots;
@@ -156,6 +157,7 @@ impl Relay {
             inspect,
             snapshots: Snapshots {
                 following: Following::new(store.clone(), Arc::clone(&readiness), stop_listening.clone()),
+                archives: archives(config, &store, &stop_listening),
             },
             usage: FollowersUsage { store: store.clone(), usage: Arc::clone(&usage) },
             admin: Admin { store: store.clone(), log: Arc::clone(&log), drain: drain_asked.clone() },
@@ -289,6 +291,11 @@ fn compile_options(config: &Config) -> CompileOptions {
 
 fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings { compile: compile_options(config), max_targets: config.http.max_targets }
+}
+
+fn archives(config: &Config, store: &Store, stop: &CancellationToken) -> Arc<Archives> {
+    let fetches = !matches!(config.mode, Mode::Offline(_));
+    Archives::new(store.clone(), config.data_dir.clone(), fetches, stop.clone())
 }
 
 fn stream_settings(http: &HttpConfig) -> StreamSettings {

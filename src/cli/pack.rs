@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Output;
 use crate::snapshot::archive::{self, Compression, Limits, Tree, ledger_to_json};
 use crate::snapshot::item::Digest;
-use crate::snapshot::tree::ENVIRONMENT_PREFIX;
+use crate::snapshot::tree::{ENVIRONMENT_PREFIX, LEARNT_FILE};
 use crate::source::file::Location;
 use crate::source::file::load::read_once;
 use crate::source::file::write::write_archive;
@@ -54,7 +54,8 @@ pub fn pack(arguments: &PackArguments) -> anyhow::Result<bool> {
         bail!("{first}");
     }
     let loaded = read_once(&Location::of(&arguments.dir))?;
-    let tree = Tree { environments: loaded.environments, served: loaded.served };
+    let tree =
+        Tree { environments: loaded.environments, served: loaded.served, parts: loaded.parts, learnt: loaded.learnt };
     write_archive(&arguments.archive, compression, &tree)?;
     let bytes = fs::read(&arguments.archive)?;
     let (name, digest) = (arguments.archive.display().to_string(), Digest::of(&bytes));
@@ -94,6 +95,9 @@ pub fn unpack(arguments: &UnpackArguments) -> anyhow::Result<bool> {
         fs::create_dir_all(&directory).with_context(|| format!("{}", directory.display()))?;
         for (part, source) in files {
             write(&directory.join(part.file_name()), &source.bytes)?;
+        }
+        if let Some(source) = tree.learnt.as_ref().and_then(|learnt| learnt.get(id)) {
+            write(&directory.join(LEARNT_FILE), &source.bytes)?;
         }
     }
     // Served versions travel with the content, so that they go on rising.

@@ -38,6 +38,14 @@ pub struct Caller {
     pub name: String,
 }
 
+impl Caller {
+    /// Who made a request, for the audit log.
+    #[must_use]
+    pub fn name_of(extensions: &http::Extensions) -> &str {
+        extensions.get::<Caller>().map_or("unknown", |caller| &caller.name)
+    }
+}
+
 impl Access {
     #[must_use]
     pub fn new(config: &GrpcConfig) -> Arc<Self> {

@@ -3,10 +3,14 @@
 
 pub mod access;
 pub mod admin;
+pub mod archives;
 pub mod audit;
 pub mod boundary;
+pub mod byte_range;
 pub mod call;
 mod call_body;
+pub mod download;
+pub mod export;
 pub mod inspect;
 mod listener;
 mod mend;
@@ -14,8 +18,10 @@ pub mod page;
 pub mod peer;
 pub mod plain;
 pub mod reflection;
+pub mod sending;
 pub mod server;
 pub mod snapshot;
+pub mod spool;
 pub mod status;
 pub mod sync;
 pub mod usage;

@@ -14,6 +14,7 @@ use super::access::Access;
 use super::admin::Admin;
 use super::boundary::{AccessLayer, AccessService};
 use super::call::CallService;
+use super::download::{DownloadLayer, DownloadService};
 use super::inspect::Inspect;
 use super::listener;
 use super::reflection::ByRole;
@@ -63,7 +64,7 @@ pub enum GrpcError {
 pub struct GrpcServer {
     tcp: TcpListener,
     certificate: Option<Arc<Certificate>>,
-    service: AccessService<CallService<Routes>>,
+    service: AccessService<DownloadService<CallService<Routes>>>,
     health: HealthReporter,
 }
 
@@ -87,6 +88,7 @@ impl GrpcServer {
             None => None,
         };
         let Services { inspect, snapshots, usage, admin } = services;
+        let archives = Arc::clone(&snapshots.archives);
         let inspect = InspectServiceServer::new(inspect)
             .max_decoding_message_size(MAX_INSPECT_BYTES)
             .max_encoding_message_size(MAX_ANSWER_BYTES);
@@ -102,7 +104,7 @@ impl GrpcServer {
             .add_service(admin)
             .prepare();
         let calls = CallService::new(routes, &super::reflection::ENCODED)?;
-        let service = AccessLayer { access }.layer(calls);
+        let service = AccessLayer { access }.layer(DownloadLayer { archives }.layer(calls));
         Ok(GrpcServer { tcp, certificate, service, health })
     }
 

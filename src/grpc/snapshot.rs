@@ -1,13 +1,16 @@
 //! `ffrelay.snapshot.v1.SnapshotService`
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::status::{About, status};
+use super::access::Caller;
+use super::archives::Archives;
+use super::export::export;
+use super::peer::Peer;
 use super::sync::Following;
-use crate::fault::Fault;
 use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::snapshot_service_server::SnapshotService;
 
@@ -15,6 +18,7 @@ use crate::proto::snapshot::v1::snapshot_service_server::SnapshotService;
 #[derive(Debug)]
 pub struct Snapshots {
     pub following: Following,
+    pub archives: Arc<Archives>,
 }
 
 /// A stream of frames.
@@ -27,16 +31,17 @@ impl SnapshotService for Snapshots {
 
     async fn export_snapshot(
         &self,
-        _request: Request<proto::ExportSnapshotRequest>,
+        request: Request<proto::ExportSnapshotRequest>,
     ) -> Result<Response<Self::ExportSnapshotStream>, Status> {
-        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+        let caller = Caller::name_of(request.extensions()).to_owned();
+        export(&self.archives, request.into_inner(), &caller).await.map(Response::new)
     }
 
     async fn sync_snapshots(
         &self,
         request: Request<Streaming<proto::SyncSnapshotsRequest>>,
     ) -> Result<Response<Self::SyncSnapshotsStream>, Status> {
-        let address = request.remote_addr().map(|address| address.to_string()).unwrap_or_default();
+        let address = request.extensions().get::<Peer>().map(|peer| peer.address.to_string()).unwrap_or_default();
         Ok(Response::new(self.following.begin(request.into_inner(), address).await?))
     }
 }

@@ -14,12 +14,39 @@ pub struct Problem {
     pub what: String,
     /// What to do about it.
     pub advice: String,
+    pub kind: ProblemKind,
+}
+
+/// What sort of problem it is, for those who must tell a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The content, or the layout it comes in, cannot be used.
+    #[default]
+    Invalid,
+    /// An archive that was cut short or altered on its way.
+    Corrupt,
+    /// An archive of another format version.
+    FormatUnsupported,
+    /// Larger than this relay takes.
+    Limit,
 }
 
 impl Problem {
     #[must_use]
     pub fn new(file: &str, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Problem { file: file.to_owned(), position: None, what: what.into(), advice: advice.into() }
+        Problem {
+            file: file.to_owned(),
+            position: None,
+            what: what.into(),
+            advice: advice.into(),
+            kind: ProblemKind::Invalid,
+        }
+    }
+
+    #[must_use]
+    pub fn of_kind(mut self, kind: ProblemKind) -> Self {
+        self.kind = kind;
+        self
     }
 
     #[must_use]
@@ -43,6 +70,14 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.0))]
 pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// The kind of the first problem.
+    #[must_use]
+    pub fn kind(&self) -> ProblemKind {
+        self.0.first().map(|problem| problem.kind).unwrap_or_default()
+    }
+}
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {

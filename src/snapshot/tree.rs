@@ -13,6 +13,12 @@ use crate::model::json_parser::{Element, Parser};
 /// Directories that begin so are environments.
 pub const ENVIRONMENT_PREFIX: &str = "env-";
 
+/// The file of targets that SDKs brought, which only an archive holds.
+pub const LEARNT_FILE: &str = "learnt_targets.json";
+
+/// The word for them in manifests.
+pub const LEARNT_WORD: &str = "learntTargets";
+
 /// The files of an environment that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
@@ -44,6 +50,12 @@ impl Part {
             Part::Segments => "segments",
             Part::Targets => "targets",
         }
+    }
+
+    /// The part that a word in a manifest stands for.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Part::ALL.into_iter().find(|part| part.word() == word)
     }
 
     fn item_kind(self) -> Option<ItemKind> {
@@ -83,24 +95,8 @@ pub fn read_environment(files: &SourceFiles) -> Result<Content, Problems> {
     let mut items = Vec::new();
     let mut hashes = Vec::new();
     for (part, file) in files {
-        let text = match text_of(file) {
-            Ok(text) => text,
-            Err(problem) => {
-                problems.push(problem);
-                continue;
-            }
-        };
-        let elements = match Parser::new(text).list() {
-            Ok(elements) => elements,
-            Err(error) => {
-                let advice = "mend the JSON, or copy the file again if it is half copied";
-                problems.push(Problem::new(&file.name, error.what, advice).at(error.position));
-                continue;
-            }
-        };
-        match part.item_kind() {
-            None => read_hashes(file, text, &elements, &mut hashes, &mut problems),
-            Some(kind) => read_items(kind, file, text, &elements, &mut items, &mut problems),
+        if let Err(problem) = read_part(*part, file, &mut items, &mut hashes, &mut problems) {
+            problems.push(problem);
         }
     }
     if !problems.is_empty() {
@@ -110,6 +106,36 @@ pub fn read_environment(files: &SourceFiles) -> Result<Content, Problems> {
         // read_items has looked for duplicates, so this is out of reach.
         Problem::new("configuration", duplicate.to_string(), "keep one of them").into()
     })
+}
+
+/// Reads targets that SDKs brought, sorted by identifier.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn read_learnt_targets(file: &SourceFile) -> Result<Vec<Arc<Item>>, Problems> {
+    let (mut items, mut problems) = (Vec::new(), Vec::new());
+    read_part(Part::Targets, file, &mut items, &mut Vec::new(), &mut problems)?;
+    items.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    if problems.is_empty() { Ok(items) } else { Err(Problems(problems)) }
+}
+
+fn read_part(
+    part: Part,
+    file: &SourceFile,
+    items: &mut Vec<Arc<Item>>,
+    hashes: &mut Vec<KeyHash>,
+    problems: &mut Vec<Problem>,
+) -> Result<(), Problem> {
+    let text = text_of(file)?;
+    let elements = Parser::new(text).list().map_err(|error| {
+        let advice = "mend the JSON, or copy the file again if it is half copied";
+        Problem::new(&file.name, error.what, advice).at(error.position)
+    })?;
+    match part.item_kind() {
+        None => read_hashes(file, text, &elements, hashes, problems),
+        Some(kind) => read_items(kind, file, text, &elements, items, problems),
+    }
+    Ok(())
 }
 
 /// Where an item stands, for errors that are found later than on reading.
@@ -217,17 +243,35 @@ pub fn shared_key_hash<'a>(
 /// item a line, in canonical JSON.
 #[must_use]
 pub fn write_environment(content: &Content) -> Vec<(Part, String)> {
-    let list = |lines: Vec<String>| {
-        if lines.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", lines.join(",\n")) }
-    };
-    let texts = |items: &[Arc<Item>]| items.iter().map(|item| canonical_with_legacy_rules(item)).collect();
-    let hashes = content.key_hashes.iter().map(|hash| format!("\"{hash}\"")).collect();
-    vec![
-        (Part::KeyHashes, list(hashes)),
-        (Part::Flags, list(texts(&content.flags))),
-        (Part::Segments, list(texts(&content.segments))),
-        (Part::Targets, list(texts(&content.targets))),
-    ]
+    Part::ALL.into_iter().map(|part| (part, write_part(content, part))).collect()
+}
+
+/// Writes one part as a file, see [`write_environment`].
+#[must_use]
+pub fn write_part(content: &Content, part: Part) -> String {
+    let texts = |items: &[Arc<Item>]| list(items.iter().map(|item| canonical_with_legacy_rules(item)));
+    match part {
+        Part::KeyHashes => list(content.key_hashes.iter().map(|hash| format!("\"{hash}\""))),
+        Part::Flags => texts(&content.flags),
+        Part::Segments => texts(&content.segments),
+        Part::Targets => texts(&content.targets),
+    }
+}
+
+/// Writes targets that SDKs brought, given as JSON sorted by identifier.
+#[must_use]
+pub fn write_learnt_targets<'a>(targets: impl Iterator<Item = &'a str>) -> String {
+    list(targets.map(|text| Json::parse(text).map_or_else(|_| text.to_owned(), |json| json.canonical())))
+}
+
+fn list(lines: impl Iterator<Item = String>) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(if text.is_empty() { "[\n" } else { ",\n" });
+        text.push_str(&line);
+    }
+    text.push_str(if text.is_empty() { "[]\n" } else { "\n]\n" });
+    text
 }
 
 /// One canonical form, so that equal content gives equal bytes whoever wrote

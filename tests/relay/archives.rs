@@ -1,13 +1,23 @@
 //! Archives and the commands that make them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
-use ff_relay::snapshot::archive::{Compression, Limits, read};
+use ff_relay::model::json::Json;
+use ff_relay::snapshot::archive::{Compression, Contents, Limits, Tree, read, write};
+use ff_relay::snapshot::content::EnvironmentId;
+use ff_relay::snapshot::item::{Item, ItemKind};
+use ff_relay::snapshot::report::ProblemKind;
+use ff_relay::snapshot::tree::Part;
+use ff_relay::source::file::Location;
+use ff_relay::source::file::load::read_once;
 use serde_json::{Value, json};
 
 use crate::support::client::{bearer, get};
 use crate::support::configuration::{Configuration, ENVIRONMENT, KEY, boolean, golden};
+use crate::support::grpc::stored_targets;
 use crate::support::relay::TestRelay;
 
 fn command(arguments: &[&str]) -> Output {
@@ -143,6 +153,112 @@ fn hostile_archives_are_refused() {
         let error = read("a", bytes.len() as u64, bytes.as_slice(), Compression::Gzip, &small).unwrap_err();
         assert!(error.to_string().contains(what), "{what}: {error}");
     }
+}
+
+#[test]
+fn tricks_of_tar_headers_are_refused_or_change_nothing() {
+    use tar::EntryType::{GNULongName, GNUSparse, Regular, XGlobalHeader, XHeader};
+    let inside = "env-a/auth_config.json";
+    let small = Limits { inflated_bytes: 1024 * 1024, ratio_from_bytes: 1024 * 1024, ..Limits::default() };
+    let try_read = |bytes: &[u8]| read("a", bytes.len() as u64, bytes, Compression::Gzip, &small);
+    let long = format!("env-{}/auth_config.json\0", "b".repeat(150));
+    let huge_name = vec![b'a'; 100 * 1024];
+    for (what, entries) in [
+        ("more than the limit", vec![("x", GNULongName, huge_name.as_slice()), (inside, Regular, &b"[]"[..])]),
+        ("two names", vec![("x", GNULongName, b"a"), ("x", GNULongName, b"b"), (inside, Regular, b"[]")]),
+        ("not there", vec![(inside, Regular, b"[]"), ("x", GNULongName, b"env-b/x")]),
+        ("points outside", vec![("x", GNULongName, b"../x"), (inside, Regular, b"[]")]),
+        ("points outside", vec![("x", XHeader, b"17 path=../../xy\n"), (inside, Regular, b"[]")]),
+        ("another size", vec![("x", XHeader, b"10 size=1\n"), (inside, Regular, b"[]")]),
+        ("another size", vec![("x", XHeader, b"22 GNU.sparse.major=1\n"), (inside, Regular, b"[]")]),
+        ("link or device", vec![(inside, GNUSparse, b"[]")]),
+    ] {
+        let error = try_read(&tar(&entries)).unwrap_err();
+        assert!(error.to_string().contains(what), "{what}: {error}");
+    }
+    // A header that promises more than may come is refused before it comes.
+    let mut header = tar::Header::new_gnu();
+    header.set_path(inside).unwrap();
+    header.set_size(1 << 60);
+    header.set_cksum();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, header.as_bytes()).unwrap();
+    assert_eq!(try_read(&gzip.finish().unwrap()).unwrap_err().kind(), ProblemKind::Limit);
+    let good = tar(&[
+        ("x", XGlobalHeader, b"12 comment=a\n"),
+        ("x", GNULongName, long.as_bytes()),
+        ("short", Regular, b"[]"),
+        ("x", XHeader, b"31 path=env-c/auth_config.json\n"),
+        ("short", Regular, b"[]"),
+    ]);
+    let ids: Vec<String> = try_read(&good).unwrap().environments.keys().map(ToString::to_string).collect();
+    assert_eq!(ids, ["b".repeat(150), "c".to_owned()]);
+}
+
+#[test]
+fn problems_tell_programs_what_sort_they_are() {
+    let good = packed(&golden_tree());
+    let kind = |bytes: &[u8], limits: &Limits| {
+        let read = read("a", bytes.len() as u64, bytes, Compression::Gzip, limits);
+        read.and_then(|raw| raw.parse("a")).unwrap_err().kind()
+    };
+    let default = Limits::default();
+    assert_eq!(kind(&good[..good.len() / 2], &default), ProblemKind::Corrupt);
+    assert_eq!(kind(&[&good[..], b"x"].concat(), &default), ProblemKind::Corrupt);
+    assert_eq!(kind(&good, &Limits { archive_bytes: 10, ..default }), ProblemKind::Limit);
+    assert_eq!(kind(&good, &Limits { inflated_bytes: 2000, ..default }), ProblemKind::Limit);
+    let manifest = |text: &str, file: Option<&str>| {
+        let mut entries = vec![("manifest.json", tar::EntryType::Regular, text.as_bytes())];
+        entries.extend(file.map(|path| (path, tar::EntryType::Regular, &b"[]"[..])));
+        tar(&entries)
+    };
+    assert_eq!(kind(&manifest(r#"{"formatVersion":2}"#, None), &default), ProblemKind::FormatUnsupported);
+    let unknown = r#"{"formatVersion":1,"parts":["sauce"],"environments":[],"files":[]}"#;
+    assert_eq!(kind(&manifest(unknown, None), &default), ProblemKind::Invalid);
+    let sha256 = crate::support::configuration::key_hash("[]");
+    let contradiction = json!({"formatVersion": 1, "parts": ["flags"],
+        "environments": [{"id": "a", "digest": "", "flags": 0, "segments": 0, "keyHashes": 0, "targets": 0}],
+        "files": [{"path": "env-a/segments.json", "size": 2, "sha256": sha256}]});
+    let bytes = manifest(&contradiction.to_string(), Some("env-a/segments.json"));
+    let error = read("a", bytes.len() as u64, bytes.as_slice(), Compression::Gzip, &default).unwrap_err();
+    assert!(error.to_string().contains("neither its part"), "{error}");
+}
+
+fn golden_tree() -> Tree {
+    let loaded = read_once(&Location::of(&golden())).unwrap();
+    Tree::whole(loaded.environments, loaded.served)
+}
+
+fn packed(tree: &Tree) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&Contents::from(tree), Compression::Gzip, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn parts_may_be_left_out_and_learnt_targets_added() {
+    let whole = golden_tree();
+    let target = r#"{"name":"Jo","identifier":"jo","attributes":{"tier":"gold"}}"#;
+    let target = Item::from_json(ItemKind::Target, &Json::parse(target).unwrap()).unwrap();
+    let learnt = BTreeMap::from([(EnvironmentId::new(ENVIRONMENT), vec![Arc::new(target)])]);
+    let some = Tree { parts: [Part::Flags, Part::KeyHashes].into(), learnt: Some(learnt), ..whole.clone() };
+    let bytes = packed(&some);
+    assert_eq!(bytes, packed(&some));
+    let raw = read("a", bytes.len() as u64, bytes.as_slice(), Compression::Gzip, &Limits::default()).unwrap();
+    assert_eq!(raw.manifest.as_ref().unwrap().parts, ["keyHashes", "flags", "learntTargets"]);
+    let files: Vec<&str> = raw.manifest.as_ref().unwrap().files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(files.len(), 5, "{files:?}");
+    let tree = raw.parse("a").unwrap();
+    let id = EnvironmentId::new(ENVIRONMENT);
+    assert_eq!(tree.environments[&id].flags.len(), whole.environments[&id].flags.len());
+    assert!(tree.environments[&id].segments.is_empty() && !whole.environments[&id].segments.is_empty());
+    assert_eq!(tree.learnt.unwrap()[&id][0].identifier(), "jo");
+    // Offline mode knows the target from then on.
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("a.tar.gz");
+    std::fs::write(&path, packed(&Tree { parts: whole.parts.clone(), ..some })).unwrap();
+    let relay = TestRelay::offline(&path, &[]);
+    assert_eq!(stored_targets(&relay, ENVIRONMENT, ""), 1);
 }
 
 #[test]

@@ -2,13 +2,14 @@
 //! whole if anything is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead, Read};
+use std::io::BufRead;
 
 use super::manifest::{FORMAT_VERSION, LEDGER_FILE, MANIFEST_FILE, Manifest, ledger_from_json};
+use super::unpack::{corrupt, unpack};
 use super::{Compression, RawTree};
 use crate::snapshot::item::Digest;
-use crate::snapshot::report::{Problem, Problems};
-use crate::snapshot::tree::{Part, SourceFile, environment_of};
+use crate::snapshot::report::{Problem, ProblemKind, Problems};
+use crate::snapshot::tree::{LEARNT_FILE, LEARNT_WORD, Part, SourceFile, environment_of};
 
 /// What an archive may cost.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,7 @@ pub fn read(
 ) -> Result<RawTree, Problems> {
     if size > limits.archive_bytes {
         let what = format!("the archive has {size} bytes, more than the limit of {}", limits.archive_bytes);
-        return Err(Problem::new(name, what, "split it by environment").into());
+        return Err(Problem::new(name, what, "split it by environment").of_kind(ProblemKind::Limit).into());
     }
     let files = match compression {
         Compression::Gzip => {
@@ -73,92 +74,16 @@ fn nothing_follows(name: &str, mut rest: impl BufRead) -> Result<(), Problems> {
     if follows.is_empty() {
         return Ok(());
     }
-    Err(Problem::new(name, "something follows the end of the archive", "copy it again").into())
-}
-
-/// Counts what was inflated and stops at the limits.
-struct Metered<'a, R> {
-    inner: &'a mut R,
-    left: u64,
-}
-
-impl<R: Read> Read for Metered<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::other("it inflates to more than the limit; it may be made to exhaust memory"))?;
-        Ok(count)
-    }
-}
-
-fn unpack(
-    name: &str,
-    size: u64,
-    inflated: &mut impl Read,
-    limits: &Limits,
-) -> Result<BTreeMap<String, Vec<u8>>, Problems> {
-    let cap = limits.inflated_bytes.min(limits.ratio_from_bytes.max(size.saturating_mul(limits.ratio)));
-    let mut metered = Metered { inner: inflated, left: cap };
-    let mut files = BTreeMap::new();
-    let mut archive = tar::Archive::new(&mut metered);
-    let entries = archive.entries().map_err(|error| corrupt(name, &error))?;
-    for (index, entry) in entries.enumerate() {
-        let mut entry = entry.map_err(|error| corrupt(name, &error))?;
-        if index >= limits.entries {
-            return Err(Problem::new(
-                name,
-                format!("it has more than {} entries", limits.entries),
-                "split it by environment",
-            )
-            .into());
-        }
-        let path = String::from_utf8(entry.path_bytes().into_owned())
-            .map_err(|_| Problem::new(name, "an entry's name is not UTF-8", "make the archive with `ff-relay pack`"))?;
-        let kind = entry.header().entry_type();
-        let path = safe_path(name, &path)?;
-        if kind.is_dir() || matches!(kind, tar::EntryType::XGlobalHeader) {
-            continue;
-        }
-        if !kind.is_file() {
-            let what = format!("the entry '{path}' is a link or device");
-            return Err(Problem::new(name, what, "pack plain files only, as `ff-relay pack` does").into());
-        }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(|error| corrupt(name, &error))?;
-        if bytes.len() as u64 != entry.size() {
-            return Err(Problem::new(name, format!("the entry '{path}' is cut short"), "copy it again").into());
-        }
-        if files.insert(path.clone(), bytes).is_some() {
-            return Err(Problem::new(name, format!("the entry '{path}' stands twice"), "make the archive anew").into());
-        }
-    }
-    // To the end, so that the checksum behind the last block is looked at.
-    io::copy(&mut metered, &mut io::sink()).map_err(|error| corrupt(name, &error))?;
-    Ok(files)
-}
-
-/// The path without `./`; refused if it could leave the tree.
-fn safe_path(name: &str, path: &str) -> Result<String, Problems> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    if path.starts_with('/') || path.contains(['\\', '\0']) || parts.contains(&"..") {
-        return Err(
-            Problem::new(name, format!("the entry {path:?} points outside the archive"), "do not use it").into()
-        );
-    }
-    Ok(parts.join("/"))
-}
-
-fn corrupt(name: &str, error: &io::Error) -> Problems {
-    Problem::new(name, format!("the archive cannot be read: {error}"), "copy it again if it is half copied").into()
+    let problem = Problem::new(name, "something follows the end of the archive", "copy it again");
+    Err(problem.of_kind(ProblemKind::Corrupt).into())
 }
 
 fn sort_out(name: &str, mut files: BTreeMap<String, Vec<u8>>) -> Result<RawTree, Problems> {
-    let mut tree = RawTree::default();
+    let mut tree = RawTree { parts: Part::ALL.into(), ..RawTree::default() };
     if let Some(bytes) = files.get(MANIFEST_FILE) {
         let manifest = parse_manifest(name, bytes)?;
         vouch(name, &manifest, &files)?;
+        (tree.parts, tree.learnt) = parts(name, &manifest)?;
         tree.manifest = Some(manifest);
     } else {
         files = without_leading_directory(name, files)?;
@@ -168,19 +93,49 @@ fn sort_out(name: &str, mut files: BTreeMap<String, Vec<u8>>) -> Result<RawTree,
         tree.served = ledger_from_json(bytes).map_err(|what| Problem::new(&file, what, "make the archive anew"))?;
     }
     for (path, bytes) in files {
-        let mut parts = path.split('/');
-        let (Some(directory), Some(file), None) = (parts.next(), parts.next(), parts.next()) else {
+        let mut segments = path.split('/');
+        let (Some(directory), Some(file), None) = (segments.next(), segments.next(), segments.next()) else {
             continue;
         };
         let Some(environment) = environment_of(directory) else {
             continue;
         };
-        let known = tree.environments.entry(environment).or_default();
-        if let Some(part) = Part::ALL.into_iter().find(|part| part.file_name() == file) {
-            known.insert(part, SourceFile { name: format!("{name}/{path}"), bytes });
+        let listed = |manifest: &Manifest| manifest.environments.iter().any(|it| it.id == environment.as_str());
+        let source = SourceFile { name: format!("{name}/{path}"), bytes };
+        let part = Part::ALL.into_iter().find(|part| part.file_name() == file);
+        let held = part.is_none_or(|part| tree.parts.contains(&part)) && (file != LEARNT_FILE || tree.learnt.is_some());
+        if tree.manifest.as_ref().is_some_and(|manifest| !held || !listed(manifest)) {
+            let what = "the manifest lists this file, and neither its part nor its environment";
+            return Err(Problem::new(&source.name, what, "make the archive anew").into());
+        }
+        let known = tree.environments.entry(environment.clone()).or_default();
+        match (part, &mut tree.learnt) {
+            (Some(part), _) => drop(known.insert(part, source)),
+            (None, Some(learnt)) if file == LEARNT_FILE => drop(learnt.insert(environment, source)),
+            // Nothing vouches for it, so it is one of the unknown files.
+            _ => {}
         }
     }
     Ok(tree)
+}
+
+type Learnt = Option<BTreeMap<crate::snapshot::content::EnvironmentId, SourceFile>>;
+
+/// What the archive speaks of, by its manifest.
+fn parts(name: &str, manifest: &Manifest) -> Result<(BTreeSet<Part>, Learnt), Problems> {
+    let (mut parts, mut learnt) = (BTreeSet::new(), None);
+    for word in &manifest.parts {
+        match Part::of_word(word) {
+            Some(part) => drop(parts.insert(part)),
+            None if word == LEARNT_WORD => learnt = Some(BTreeMap::new()),
+            None => {
+                let what = format!("the manifest names a part '{word}' that is not known here");
+                let file = format!("{name}/{MANIFEST_FILE}");
+                return Err(Problem::new(&file, what, "use a newer ff-relay, or make the archive anew").into());
+            }
+        }
+    }
+    Ok((parts, learnt))
 }
 
 fn parse_manifest(name: &str, bytes: &[u8]) -> Result<Manifest, Problems> {
@@ -192,7 +147,8 @@ fn parse_manifest(name: &str, bytes: &[u8]) -> Result<Manifest, Problems> {
         Some(version) if version == u64::from(FORMAT_VERSION) => {}
         Some(version) => {
             let what = format!("archive format version {version} is not known here; version {FORMAT_VERSION} is");
-            return Err(Problem::new(&file, what, "use a newer ff-relay, or make the archive anew").into());
+            let problem = Problem::new(&file, what, "use a newer ff-relay, or make the archive anew");
+            return Err(problem.of_kind(ProblemKind::FormatUnsupported).into());
         }
         None => return Err(Problem::new(&file, "it names no formatVersion", "make the archive anew").into()),
     }
@@ -203,20 +159,21 @@ fn parse_manifest(name: &str, bytes: &[u8]) -> Result<Manifest, Problems> {
 /// Every file must be listed and match, and every listed one be there.
 fn vouch(name: &str, manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Problems> {
     let advice = "copy the archive again, or make it anew";
-    let problem = |path: &str, what: &str| Problems::from(Problem::new(&format!("{name}/{path}"), what, advice));
+    let problem = |path: &str, what: &str| Problem::new(&format!("{name}/{path}"), what, advice);
+    let corrupted = |path: &str, what: &str| problem(path, what).of_kind(ProblemKind::Corrupt).into();
     let listed: BTreeMap<&str, (&str, u64)> =
         manifest.files.iter().map(|file| (file.path.as_str(), (file.sha256.as_str(), file.size))).collect();
     for (path, bytes) in files.iter().filter(|(path, _)| *path != MANIFEST_FILE) {
         match listed.get(path.as_str()) {
-            None => return Err(problem(path, "the manifest does not list this file")),
+            None => return Err(problem(path, "the manifest does not list this file").into()),
             Some((sha256, size)) if Digest::of(bytes).to_string() != *sha256 || bytes.len() as u64 != *size => {
-                return Err(problem(path, "its checksum is not the one in the manifest"));
+                return Err(corrupted(path, "its checksum is not the one in the manifest"));
             }
             Some(_) => {}
         }
     }
     match listed.keys().find(|path| !files.contains_key(**path)) {
-        Some(path) => Err(problem(path, "the manifest lists this file, and it is not there")),
+        Some(path) => Err(corrupted(path, "the manifest lists this file, and it is not there")),
         None => Ok(()),
     }
 }

@@ -9,15 +9,18 @@ use std::sync::Arc;
 use super::Location;
 use super::scan::{Found, Scan, name, scan, unreadable};
 use crate::evaluate::Subject;
-use crate::snapshot::archive::{self, Limits, RawTree, ledger_from_json};
+use crate::model::Target;
+use crate::snapshot::archive::{self, Limits, RawTree, Tree, ledger_from_json};
 use crate::snapshot::build::BuildError;
 use crate::snapshot::content::{Content, EnvironmentId};
-use crate::snapshot::item::{ItemKey, ItemKind};
+use crate::snapshot::item::{Item, ItemKey, ItemKind};
 use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::report::{Problem, Problems};
 use crate::snapshot::tree::{Part, SourceFile, SourceFiles, locate, read_environment, shared_key_hash};
 use crate::source::intake::{Delivery, Intake};
+use crate::store::environment::Environment;
 use crate::store::source_status::SourceKind;
+use crate::store::targets::{MAX_TARGET_BYTES, StoredTarget};
 use crate::store::writer::{Offered, PrepareError};
 
 /// The credential under which offline snapshots are stored: they came by
@@ -30,6 +33,10 @@ pub struct Loaded {
     pub scan: Scan,
     pub environments: BTreeMap<EnvironmentId, Content>,
     pub served: BTreeMap<EnvironmentId, ServedVersions>,
+    /// What the configuration speaks of; a directory of all.
+    pub parts: BTreeSet<Part>,
+    /// Targets that SDKs brought elsewhere; only an archive may hold them.
+    pub learnt: Option<BTreeMap<EnvironmentId, Vec<Arc<Item>>>>,
     /// True if a manifest vouched for every file.
     pub vouched: bool,
 }
@@ -44,7 +51,7 @@ pub fn load(location: &Location, scan: Scan, previous: Option<&Loaded>) -> Resul
         let tree = read_archive(found, compression)?;
         return load_archive(location, scan, &tree);
     }
-    let mut loaded = Loaded { vouched: false, ..Loaded::default() };
+    let mut loaded = Loaded { parts: Part::ALL.into(), ..Loaded::default() };
     let mut problems = Vec::new();
     for (id, parts) in &scan.environments {
         let unchanged = previous.filter(|previous| previous.scan.environments.get(id) == Some(parts));
@@ -77,23 +84,9 @@ fn read_archive(found: &Found, compression: archive::Compression) -> Result<RawT
 }
 
 fn load_archive(location: &Location, scan: Scan, tree: &RawTree) -> Result<Loaded, Problems> {
-    let mut loaded =
-        Loaded { scan, vouched: tree.manifest.is_some(), served: tree.served.clone(), ..Loaded::default() };
-    let mut problems = Vec::new();
-    for (id, files) in &tree.environments {
-        match read_environment(files) {
-            Ok(content) => drop(loaded.environments.insert(id.clone(), content)),
-            Err(more) => problems.extend(more.0),
-        }
-    }
-    for claimed in tree.manifest.iter().flat_map(|manifest| &manifest.environments) {
-        let found = loaded.environments.entry(EnvironmentId::new(&claimed.id)).or_default();
-        if problems.is_empty() && found.digest().to_string() != claimed.digest {
-            let what = format!("the content of environment {} is not the one in the manifest", claimed.id);
-            problems.push(Problem::new(&location.name(), what, "make the archive anew"));
-        }
-    }
-    if problems.is_empty() { check(location, loaded) } else { Err(Problems(problems)) }
+    let vouched = tree.manifest.is_some();
+    let Tree { environments, served, parts, learnt } = tree.parse(&location.name())?;
+    check(location, Loaded { scan, environments, served, parts, learnt, vouched })
 }
 
 fn check(location: &Location, loaded: Loaded) -> Result<Loaded, Problems> {
@@ -149,7 +142,29 @@ pub fn apply(
     };
     let offered = loaded.environments.iter().map(offer).collect();
     let delivery = Delivery { kind: SourceKind::File, offered, removed };
-    intake.swap_in(delivery, now_unix_s).map_err(|error| place(location, loaded, &error))
+    intake.swap_in(delivery, now_unix_s).map_err(|error| place(location, loaded, &error))?;
+    for (id, targets) in loaded.learnt.iter().flatten() {
+        if let Some(environment) = intake.store().index().environment(id.as_str()) {
+            take_learnt(environment, targets);
+        }
+    }
+    Ok(())
+}
+
+/// What an SDK said to this relay itself stays: the archive is older than a
+/// target that is here now.
+fn take_learnt(environment: &Environment, targets: &[Arc<Item>]) {
+    for item in targets.iter().filter(|item| item.text.len() <= MAX_TARGET_BYTES) {
+        if environment.targets.get(item.identifier()).is_some() {
+            continue;
+        }
+        match serde_json::from_str::<Target>(&item.text) {
+            Ok(target) => drop(environment.targets.put(StoredTarget { target, json: item.text.clone() })),
+            Err(error) => {
+                tracing::warn!(environment = %environment.id, %error, "a learnt target of the archive has another shape and is left out");
+            }
+        }
+    }
 }
 
 /// The file, line and column of content that cannot be served.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::snapshot::archive::{self, Compression, Tree};
+use crate::snapshot::archive::{self, Compression, Contents, Tree};
 use crate::snapshot::content::{Content, EnvironmentId};
 use crate::snapshot::tree::{ENVIRONMENT_PREFIX, environment_of, write_environment};
 
@@ -35,7 +35,7 @@ pub fn write_archive(path: &Path, compression: Compression, tree: &Tree) -> Resu
     fs::create_dir_all(parent).map_err(failed(parent))?;
     let written = (|| {
         let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(parent)?;
-        archive::write(tree, compression, BufWriter::new(&mut file))?;
+        archive::write(&Contents::from(tree), compression, BufWriter::new(&mut file))?;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;

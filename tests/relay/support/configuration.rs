@@ -39,6 +39,17 @@ impl Configuration {
         configuration
     }
 
+    /// Flags that do not compress, so that an archive has several chunks.
+    pub fn large() -> Self {
+        let flag = |i: usize| {
+            let noise: String = (0..160).map(|j| key_hash(&format!("{i} {j}"))).collect();
+            let mut flag = boolean(&format!("flag{i:03}"), true, 1);
+            flag["noise"] = noise.into();
+            flag
+        };
+        Self::with_flags(&(0..200).map(flag).collect::<Vec<_>>())
+    }
+
     pub fn path(&self) -> &Path {
         self.place.path()
     }

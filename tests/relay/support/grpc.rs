@@ -1,8 +1,11 @@
 //! Clients of the second protocol.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::time::Duration;
 
+use ff_relay::proto::inspect::v1::GetEnvironmentRequest;
+use ff_relay::proto::inspect::v1::inspect_service_client::InspectServiceClient;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::transport::Channel;
@@ -74,4 +77,19 @@ pub async fn call(channel: &Channel, path: &str, token: &str) -> Result<(), Stat
         answers.message().await.map(|_| ())
     };
     tokio::time::timeout(Duration::from_secs(5), calling).await.unwrap_or(Ok(()))
+}
+
+/// Runs a future on a thread of its own.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    runtime().block_on(future)
+}
+
+/// How many targets of SDKs an environment knows; `token` may be "".
+pub fn stored_targets(relay: &TestRelay, environment: &str, token: &str) -> u64 {
+    wait(async {
+        let mut client = InspectServiceClient::new(channel(relay).await);
+        let request = with_token(GetEnvironmentRequest { environment_id: environment.into() }, token);
+        let environment = client.get_environment(request).await.unwrap().into_inner().environment.unwrap();
+        environment.counts.unwrap().stored_targets
+    })
 }
