@@ -1,6 +1,7 @@
 //! The composition root: the only place that makes the store and hands out
 //! its halves, and knows every part.
 
+mod admin_port;
 mod announce;
 mod facts;
 mod generate;

@@ -12,6 +12,7 @@ use crate::config::{ApiKeys, Config, Mode, Offline, Peer, Secret};
 use crate::http::api::unix_now_ms;
 use crate::lifecycle::supervisor::Supervisor;
 use crate::snapshot::content::EnvironmentId;
+use crate::source::administration::AskAnew;
 use crate::source::file;
 use crate::source::file::Location;
 use crate::source::file::load::Loaded;
@@ -148,6 +149,38 @@ impl Origin {
             },
             Origin::File(_) => false,
             Origin::Peer(origin) => origin.restored,
+        }
+    }
+
+    /// Who gives the configuration, as operators call it; `None` where only
+    /// imports do.
+    #[must_use]
+    pub fn owner(&self) -> Option<String> {
+        match self {
+            Origin::File(origin) if origin.loaded.environments.is_empty() => None,
+            Origin::File(origin) => Some(format!("the directory or archive {}", origin.location.name())),
+            Origin::Harness(_) | Origin::Peer(_) => Some(self.name()),
+        }
+    }
+
+    /// How the source is asked for everything of an environment.
+    #[must_use]
+    pub fn ask_anew(&self) -> AskAnew {
+        match self {
+            // A directory is looked at all the time, or once.
+            Origin::File(_) => Arc::new(|_| ()),
+            Origin::Harness(origin) => {
+                let engine = Arc::clone(&origin.engine);
+                Arc::new(move |id| {
+                    if let Some(route) = engine.route(id) {
+                        route.feed.resync(Instant::now());
+                    }
+                })
+            }
+            Origin::Peer(origin) => {
+                let resync = Arc::clone(&origin.follower.resync);
+                Arc::new(move |id| resync.ask(id))
+            }
         }
     }
 

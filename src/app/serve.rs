@@ -4,12 +4,13 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admin_port::{self, Parts};
 use super::announce::{Addresses, announce};
 use super::facts::facts;
 use super::generate::{GenerateError, generate};
@@ -17,14 +18,6 @@ use super::origin::Origin;
 use super::{StartError, limits, secret};
 use crate::config::{Config, HttpConfig, Mode};
 use crate::evaluate::CompileOptions;
-use crate::grpc::access::Access;
-use crate::grpc::admin::Admin;
-use crate::grpc::archives::Archives;
-use crate::grpc::inspect::Inspect;
-use crate::grpc::server::{GrpcServer, Services};
-use crate::grpc::snapshot::Snapshots;
-use crate::grpc::sync::Following;
-use crate::grpc::usage::FollowersUsage;
 use crate::http::api::{Api, ApiCounts, ApiSettings, unix_now_s};
 use crate::http::connection::{Site, Timeouts};
 use crate::http::cors::Cors;
@@ -34,8 +27,10 @@ use crate::http::stream::cursor::EventRepeat;
 use crate::http::stream::registry::{StreamRegistry, StreamSettings};
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::supervisor::Supervisor;
+use crate::source::administration::Administration;
 use crate::source::intake::{Durable, Intake};
-use crate::source::intake_queue::intake_queue;
+use crate::source::intake_queue::{IntakeQueue, intake_queue};
+use crate::store::administration::Administrator;
 use crate::store::durable::DataDir;
 use crate::store::durable::persister;
 use crate::store::source_status::SourceStatus;
@@ -146,24 +141,17 @@ impl Relay {
             None => None,
         };
         let (log, drain_asked) = (LogControl::new(config.log.level), CancellationToken::new());
-        let inspect = Inspect {
+        let parts = Parts {
             store: store.clone(),
             readiness: Arc::clone(&readiness),
-            source: status.clone(),
-            mode: config.mode.name(),
-            started_at: SystemTime::now(),
-        };
-        let services = Services {
-            inspect,
-            snapshots: Snapshots {
-                following: Following::new(store.clone(), Arc::clone(&readiness), stop_listening.clone()),
-                archives: archives(config, &store, &stop_listening),
-            },
-            usage: FollowersUsage { store: store.clone(), usage: Arc::clone(&usage) },
-            admin: Admin { store: store.clone(), log: Arc::clone(&log), drain: drain_asked.clone() },
+            status: status.clone(),
+            usage: Arc::clone(&usage),
+            administrator: administrator(&origin, &queue, durable.as_ref()),
+            log: Arc::clone(&log),
+            drain: drain_asked.clone(),
         };
         background.own("log level", log.run(stop_background.clone()));
-        let grpc = start_grpc(config, services, &mut listening, &stop_listening).await?;
+        let grpc = admin_port::listen(config, parts, &mut listening, &stop_listening).await?;
         if let Some(durable) = durable {
             let Durable { directory, pending } = durable;
             let writing = persister::run(directory, store.clone(), pending, stop_background.clone());
@@ -293,11 +281,6 @@ fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings { compile: compile_options(config), max_targets: config.http.max_targets }
 }
 
-fn archives(config: &Config, store: &Store, stop: &CancellationToken) -> Arc<Archives> {
-    let fetches = !matches!(config.mode, Mode::Offline(_));
-    Archives::new(store.clone(), config.data_dir.clone(), fetches, stop.clone())
-}
-
 fn stream_settings(http: &HttpConfig) -> StreamSettings {
     StreamSettings {
         max_streams: http.max_streams.unwrap_or(usize::MAX),
@@ -345,31 +328,9 @@ fn metrics_listener(http: &HttpConfig) -> Result<Option<(Listener, SocketAddr)>,
     Ok(Some((Listener { tcp, tls: None, timeouts: timeouts(http), max_connections: 256 }, address)))
 }
 
-async fn start_grpc(
-    config: &Config,
-    services: Services,
-    listening: &mut Supervisor,
-    stop: &CancellationToken,
-) -> Result<Option<SocketAddr>, StartError> {
-    let Some(address) = config.grpc.address else {
-        return Ok(None);
-    };
-    let tcp = bind(address).map_err(|source| StartError::Listen { port: address.port(), source })?;
-    let bound = local(&tcp, address.port())?;
-    let access = Access::new(&config.grpc);
-    if access.is_open_to_loopback() {
-        tracing::info!(
-            "gRPC: no credential is configured, so callers on this machine may inspect and nobody may do more; \
-             to make a token: head -c 32 /dev/urandom | base64 > admin-token, then GRPC_ADMIN_TOKENS_FILE=admin-token"
-        );
-    }
-    let server = GrpcServer::new(tcp, &config.grpc, Arc::clone(&access), services).await?;
-    listening.own("gRPC token files", access.watch(stop.clone()));
-    if let Some(certificate) = server.certificate() {
-        listening.own("gRPC certificate watch", certificate.watch(stop.clone()));
-    }
-    listening.own("gRPC port", server.run(stop.clone())?);
-    Ok(Some(bound))
+fn administrator(origin: &Origin, queue: &IntakeQueue, durable: Option<&Durable>) -> Arc<dyn Administrator> {
+    let directory = durable.map(|durable| &*durable.directory);
+    Arc::new(Administration::new(queue.clone(), origin.owner(), origin.ask_anew(), directory))
 }
 
 fn bind_port(address: Option<IpAddr>, port: u16) -> Result<TcpListener, StartError> {
@@ -383,6 +344,6 @@ fn bind_port(address: Option<IpAddr>, port: u16) -> Result<TcpListener, StartErr
     }
 }
 
-fn local(tcp: &TcpListener, port: u16) -> Result<SocketAddr, StartError> {
+pub(super) fn local(tcp: &TcpListener, port: u16) -> Result<SocketAddr, StartError> {
     tcp.local_addr().map_err(|source| StartError::Listen { port, source })
 }

@@ -6,11 +6,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::import::Imports;
+use super::import_report;
 use super::status::{About, status};
 use crate::config::LogLevel;
 use crate::fault::Fault;
 use crate::proto::admin::v1 as proto;
 use crate::proto::admin::v1::admin_service_server::AdminService;
+use crate::snapshot::content::EnvironmentId;
 use crate::store::Store;
 use crate::telemetry::log_level::LogControl;
 
@@ -21,6 +24,7 @@ const MAX_WHILE: Duration = Duration::from_secs(366 * 24 * 3600);
 #[derive(Debug)]
 pub struct Admin {
     pub store: Store,
+    pub imports: Imports,
     pub log: Arc<LogControl>,
     /// Cancelled to end the process in order.
     pub drain: CancellationToken,
@@ -30,16 +34,35 @@ pub struct Admin {
 impl AdminService for Admin {
     async fn import_snapshot(
         &self,
-        _request: Request<Streaming<proto::ImportSnapshotRequest>>,
+        request: Request<Streaming<proto::ImportSnapshotRequest>>,
     ) -> Result<Response<proto::ImportSnapshotResponse>, Status> {
-        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+        let report = self.imports.import(request.into_inner()).await?;
+        tracing::info!(
+            request_id = report.request_id,
+            sha256 = %report.sha256,
+            environments = report.environments.len(),
+            warnings = report.warnings.len(),
+            validated_only = report.validated_only,
+            repeated = report.repeated,
+            "archive imported"
+        );
+        Ok(Response::new(import_report::answer(report)))
     }
 
     async fn resync_environment(
         &self,
-        _request: Request<proto::ResyncEnvironmentRequest>,
+        request: Request<proto::ResyncEnvironmentRequest>,
     ) -> Result<Response<proto::ResyncEnvironmentResponse>, Status> {
-        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+        let name = request.into_inner().environment_id;
+        let id = EnvironmentId::new(&name);
+        if self.store.index().environment(&name).is_none() && !self.store.paused().contains_key(&id) {
+            let message = format!("environment '{name}' is not served here; ListEnvironments gives the ids");
+            let about = About::Resource { kind: "environment", name: &name };
+            return Err(status(Fault::EnvironmentNotFound, &message, about));
+        }
+        let resynced = self.imports.administrator.resync(&id).await;
+        let was_paused = resynced.map_err(|error| error.status())?;
+        Ok(Response::new(proto::ResyncEnvironmentResponse { was_paused }))
     }
 
     async fn set_log_level(

@@ -11,6 +11,8 @@ pub mod call;
 mod call_body;
 pub mod download;
 pub mod export;
+pub mod import;
+pub mod import_report;
 pub mod inspect;
 mod listener;
 mod mend;

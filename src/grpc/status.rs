@@ -14,6 +14,11 @@ pub enum About<'a> {
     Nothing,
     /// A request field.
     Field(&'a str),
+    /// A condition that does not hold.
+    Precondition {
+        kind: &'a str,
+        subject: &'a str,
+    },
     /// A thing by its type and name.
     Resource {
         kind: &'a str,
@@ -52,11 +57,14 @@ pub fn status(fault: Fault, message: &str, about: About<'_>) -> Status {
         About::Field(field) => {
             details.add_bad_request_violation(field, message);
         }
+        About::Precondition { kind, subject } => {
+            details.add_precondition_failure_violation(kind, subject, message);
+        }
         About::Resource { kind, name } => {
             details.set_resource_info(kind, name, "", message);
         }
     }
-    if matches!(fault, Fault::Draining | Fault::NeverSynced | Fault::TooManyStreams) {
+    if matches!(fault, Fault::Draining | Fault::NeverSynced | Fault::TooManyStreams | Fault::ImportInProgress) {
         details.set_retry_info(Some(std::time::Duration::from_secs(1)));
     }
     Status::with_error_details(row.code, message, details)

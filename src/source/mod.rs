@@ -1,6 +1,7 @@
 //! Where configuration comes from. A source only ever hands content to the
 //! store's writing half.
 
+pub mod administration;
 pub mod file;
 pub mod harness;
 pub mod intake;

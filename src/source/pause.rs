@@ -23,7 +23,7 @@ pub struct Pause {
 }
 
 /// What a paused source brought last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub enum Withheld {
     /// Nothing yet, or it has to be asked again.
     #[default]

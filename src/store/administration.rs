@@ -27,7 +27,7 @@ pub enum ImportMode {
 pub struct ImportOptions {
     pub validate_only: bool,
     pub mode: ImportMode,
-    /// Only if [`Store::content_digest`](super::Store::content_digest) is
+    /// Only if [`Index::content_digest`](super::Index::content_digest) is
     /// this.
     pub expected_digest: Option<Digest>,
     /// Names the import; the same again changes nothing.
@@ -64,7 +64,11 @@ pub struct EnvironmentReport {
     pub outcome: EnvironmentOutcome,
     pub before: Option<Revision>,
     pub after: Option<Revision>,
+    /// Flags, segments and configured targets.
     pub items: Vec<(ItemKey, ChangeKind)>,
+    pub added: usize,
+    pub changed: usize,
+    pub removed: usize,
     pub key_hashes_added: usize,
     pub key_hashes_removed: usize,
     pub source_paused: bool,

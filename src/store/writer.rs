@@ -54,6 +54,13 @@ pub struct Prepared {
     removed: BTreeSet<EnvironmentId>,
 }
 
+impl Prepared {
+    /// What was built; an environment that did not change is left out.
+    pub fn built(&self) -> impl Iterator<Item = (&EnvironmentId, &Built)> {
+        self.built.iter().map(|(id, built)| (id, built))
+    }
+}
+
 /// Content that cannot be served, and whose.
 #[derive(Debug, thiserror::Error)]
 #[error("environment {environment}: {error}")]

@@ -153,7 +153,7 @@ pub fn apply(
 
 /// What an SDK said to this relay itself stays: the archive is older than a
 /// target that is here now.
-fn take_learnt(environment: &Environment, targets: &[Arc<Item>]) {
+pub fn take_learnt(environment: &Environment, targets: &[Arc<Item>]) {
     for item in targets.iter().filter(|item| item.text.len() <= MAX_TARGET_BYTES) {
         if environment.targets.get(item.identifier()).is_some() {
             continue;
