@@ -2,7 +2,7 @@
 //! handed to its tasks.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -191,7 +191,12 @@ impl Origin {
             Origin::Harness(origin) => Some(Arc::new(HarnessCarrier { engine: Arc::clone(&origin.engine) })),
             Origin::Peer(origin) => {
                 let (line, within) = (Arc::clone(&origin.follower.line), origin.follower.request_timeout);
-                Some(Arc::new(PeerCarrier { line, within }))
+                Some(Arc::new(PeerCarrier {
+                    line,
+                    within,
+                    uncertain: Mutex::default(),
+                    follower: Arc::clone(&origin.follower.id),
+                }))
             }
             Origin::File(_) => None,
         }
@@ -255,6 +260,7 @@ fn load_peer(
     }
     let restored = !known.environments().is_empty();
     let follower = Follower {
+        id: Arc::from(format!("{:032x}", rand::random::<u128>())),
         links,
         wanted: peer.environments.clone(),
         queue: queue.clone(),
@@ -281,7 +287,8 @@ fn load_file(
         tracing::warn!(path = %location.name(), "the archive has no manifest, so nothing vouches for it; `ff-relay pack` makes one");
     }
     // With nothing configured, an import may still bring any key.
-    intake.writer().set_certain(!loaded.environments.is_empty());
+    let served = !intake.store().index().environments.is_empty();
+    intake.writer().set_certain(served);
     status.good(&location.name(), true, unix_now_ms());
     tracing::info!(
         duration_ms = millis(loading.elapsed()),

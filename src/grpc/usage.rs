@@ -36,7 +36,7 @@ impl UsageService for FollowersUsage {
         &self,
         request: Request<proto::ReportUsageRequest>,
     ) -> Result<Response<proto::ReportUsageResponse>, Status> {
-        let proto::ReportUsageRequest { batches, targets } = request.into_inner();
+        let proto::ReportUsageRequest { batches, targets, follower_id } = request.into_inner();
         // All of it is looked at before any of it is taken.
         let mut checked = Vec::new();
         for batch in &batches {
@@ -62,7 +62,7 @@ impl UsageService for FollowersUsage {
         }
         for (environment, stored) in targets {
             self.usage.register_target(&environment.id, None, &stored.json);
-            environment.targets.put(stored);
+            self.store.learn(&environment, stored, &follower_id);
         }
         if !outcomes.is_empty() && tokio::time::timeout(KEPT_WITHIN, self.usage.kept()).await.is_err() {
             let message = "the batches were taken, and are not kept yet; send them again under the same ids";

@@ -58,7 +58,7 @@ impl Api {
             if let Some(key) = &credentials.key {
                 self.usage.register_target(&environment.id, Some(key), &stored.json);
             }
-            environment.targets.put(stored);
+            self.store.learn(&environment, stored, "");
         }
         let token = self.tokens.issue(
             &snapshot,

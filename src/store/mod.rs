@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::evaluate::CompileOptions;
 use crate::snapshot::content::{EnvironmentId, KeyHash};
@@ -30,6 +30,7 @@ use keys::KeyCertainty;
 use peers::Peers;
 use source_status::PausedSource;
 use streams::OpenStreams;
+use targets::StoredTarget;
 use writer::StoreWriter;
 
 /// Bounds and rules that hold for all environments.
@@ -38,6 +39,18 @@ pub struct StoreSettings {
     pub compile: CompileOptions,
     /// Stored targets per environment.
     pub max_targets: usize,
+}
+
+/// Learnt targets that a follower may be behind.
+const LEARNT_AHEAD: usize = 256;
+
+/// A target that an SDK brought.
+#[derive(Clone, Debug)]
+pub struct Learnt {
+    pub environment: EnvironmentId,
+    pub target: Arc<StoredTarget>,
+    /// The follower whose SDK it was; "" for one of this relay's own.
+    pub from: Arc<str>,
 }
 
 /// Which environments there are and which keys lead to them. Immutable:
@@ -101,6 +114,7 @@ struct Shared {
     changes: watch::Sender<u64>,
     paused: ArcSwap<BTreeMap<EnvironmentId, PausedSource>>,
     streams: Arc<OpenStreams>,
+    learnt: broadcast::Sender<Learnt>,
 }
 
 impl Shared {
@@ -127,6 +141,7 @@ impl Store {
             gates: Arc::default(),
             changes: watch::Sender::new(0),
             paused: ArcSwap::default(),
+            learnt: broadcast::Sender::new(LEARNT_AHEAD),
             streams: Arc::default(),
         });
         (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
@@ -149,6 +164,24 @@ impl Store {
     #[must_use]
     pub fn paused(&self) -> Arc<BTreeMap<EnvironmentId, PausedSource>> {
         self.shared.paused.load_full()
+    }
+
+    /// Takes a target that an SDK brought, here or to a relay that follows
+    /// this one (`from`), and lets followers know.
+    pub fn learn(&self, environment: &Arc<Environment>, stored: StoredTarget, from: &str) {
+        let target = Arc::new(stored);
+        if environment.targets.put(Arc::clone(&target)) && self.shared.learnt.receiver_count() > 0 {
+            let (environment, from) = (environment.id.clone(), Arc::from(from));
+            // Who left meanwhile need not know.
+            let _ = self.shared.learnt.send(Learnt { environment, target, from });
+        }
+    }
+
+    /// Targets that are learnt from now on. Who is slow misses some: SDKs
+    /// bring them again.
+    #[must_use]
+    pub fn learnt(&self) -> broadcast::Receiver<Learnt> {
+        self.shared.learnt.subscribe()
     }
 
     /// Counts swaps: who follows the store looks again when it changes.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prost::Message as _;
 use rand::Rng as _;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
@@ -24,9 +24,9 @@ use crate::proto::snapshot::v1::sync_snapshots_request::Message as Said;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::{Names, Revision, Snapshot};
-use crate::store::Store;
 use crate::store::keys::Seen;
 use crate::store::peers::{KnownPeer, PeerFacts, PeerRole, PeerUpdate};
+use crate::store::{Learnt, Store};
 use crate::transfer::update_for;
 
 /// Updates on their way at once, of different environments.
@@ -62,6 +62,8 @@ pub struct Session {
     told: Option<(Vec<String>, bool)>,
     progress: Option<proto::Progress>,
     outgoing: Outgoing,
+    follower_id: String,
+    learnt: broadcast::Receiver<Learnt>,
     changes: watch::Receiver<u64>,
     certainty: Seen,
     progress_at: Instant,
@@ -110,6 +112,8 @@ impl Session {
             told: None,
             progress: None,
             outgoing: Outgoing::default(),
+            follower_id: subscribe.follower_id,
+            learnt: store.learnt(),
             changes,
             progress_at: now,
             look_at: None,
@@ -156,6 +160,7 @@ impl Session {
                 },
                 // Looked at above.
                 _ = self.changes.changed() => self.changes.mark_changed(),
+                learnt = self.learnt.recv() => if let Ok(learnt) = learnt { self.pass_on(&learnt) },
                 () = self.certainty.changed() => self.look_at = Some(now),
                 () = tokio::time::sleep_until(until.into()) => self.check_times(Instant::now())?,
                 () = self.stop.cancelled() => {
@@ -286,6 +291,16 @@ impl Session {
         }
         self.note_behind();
         Ok(())
+    }
+
+    /// SDKs say who they are to one relay, and may ask another.
+    fn pass_on(&mut self, learnt: &Learnt) {
+        if self.followed.contains_key(&learnt.environment) && *learnt.from != *self.follower_id {
+            self.outgoing.push(Message::LearntTarget(proto::LearntTarget {
+                environment_id: learnt.environment.to_string(),
+                json: learnt.target.json.as_bytes().to_vec(),
+            }));
+        }
     }
 
     fn answered(&mut self, now: Instant) {

@@ -1,6 +1,10 @@
 //! Carries SDK usage to the leader, which counts a batch once however often
 //! it comes.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -15,11 +19,22 @@ use crate::snapshot::content::EnvironmentId;
 use crate::usage::batch::BatchId;
 use crate::usage::{Carrier, Delivery};
 
+/// For so long a batch that a leader may have counted waits for that leader;
+/// then another gets it, and it may be counted twice.
+const WAITS_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// Such batches; there is one for each environment.
+const MAX_WAITING: usize = 10_000;
+
 /// The way to the leader that is followed.
 #[derive(Debug)]
 pub struct PeerCarrier {
     pub line: Line,
-    pub within: std::time::Duration,
+    /// Batches whose outcome nobody knows, and the leader they went to.
+    pub uncertain: Mutex<HashMap<BatchId, (String, Instant)>>,
+    /// See [`Follower::id`](super::follower::Follower::id).
+    pub follower: Arc<str>,
+    pub within: Duration,
 }
 
 impl Carrier for PeerCarrier {
@@ -29,7 +44,17 @@ impl Carrier for PeerCarrier {
             environment_id: environment.to_string(),
             body: body.to_vec(),
         };
-        self.report(proto::ReportUsageRequest { batches: vec![batch], targets: Vec::new() }).boxed()
+        async move {
+            let report = proto::ReportUsageRequest { batches: vec![batch], ..proto::ReportUsageRequest::default() };
+            let leader = self.line.load().as_ref().map(|line| line.1.address.clone()).unwrap_or_default();
+            if self.waits_for_another(id, &leader) {
+                return unsent("the leader that may have counted it is away".to_owned());
+            }
+            let delivery = self.report(report).await;
+            self.note(id, leader, &delivery);
+            delivery
+        }
+        .boxed()
     }
 
     fn register_target(
@@ -41,13 +66,40 @@ impl Carrier for PeerCarrier {
         // The SDK's key stays here.
         let target =
             proto::ReportedTarget { environment_id: environment.to_string(), json: target_json.as_bytes().to_vec() };
-        self.report(proto::ReportUsageRequest { batches: Vec::new(), targets: vec![target] }).boxed()
+        self.report(proto::ReportUsageRequest {
+            batches: Vec::new(),
+            targets: vec![target],
+            follower_id: self.follower.to_string(),
+        })
+        .boxed()
     }
 }
 
+fn unsent(reason: String) -> Delivery {
+    Delivery::Refused { status: None, reason, retry_after: None }
+}
+
 impl PeerCarrier {
+    fn waits_for_another(&self, id: BatchId, leader: &str) -> bool {
+        let uncertain = self.uncertain.lock().unwrap_or_else(PoisonError::into_inner);
+        uncertain.get(&id).is_some_and(|(went_to, at)| went_to != leader && at.elapsed() < WAITS_FOR)
+    }
+
+    fn note(&self, id: BatchId, leader: String, delivery: &Delivery) {
+        let mut uncertain = self.uncertain.lock().unwrap_or_else(PoisonError::into_inner);
+        match delivery {
+            Delivery::Uncertain { .. } => {
+                uncertain.retain(|_, (_, at)| at.elapsed() < WAITS_FOR);
+                if uncertain.len() < MAX_WAITING {
+                    uncertain.entry(id).or_insert((leader, Instant::now()));
+                }
+            }
+            Delivery::Taken => drop(uncertain.remove(&id)),
+            Delivery::Refused { .. } => {}
+        }
+    }
+
     async fn report(&self, report: proto::ReportUsageRequest) -> Delivery {
-        let unsent = |reason: String| Delivery::Refused { status: None, reason, retry_after: None };
         let Some(line) = self.line.load_full() else {
             return unsent("no leader is followed now".to_owned());
         };

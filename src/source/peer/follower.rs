@@ -70,6 +70,8 @@ pub type Line = Arc<ArcSwapOption<(Channel, Link)>>;
 
 /// The task that follows.
 pub struct Follower {
+    /// Random, the same for all its streams.
+    pub id: Arc<str>,
     pub links: Vec<Link>,
     /// Ids of environments; none means all.
     pub wanted: Vec<String>,
@@ -91,7 +93,6 @@ impl Follower {
 
     /// Follows until told to stop.
     pub async fn run(mut self) {
-        let id = format!("{:032x}", rand::random::<u128>());
         let peers = self.standing.store.peers();
         let enter =
             |link: &Link| Arc::new(peers.enter(PeerRole::Leader, &link.address, &link.address, PeerFacts::default()));
@@ -108,7 +109,7 @@ impl Follower {
                 if avoid.get(index).copied().flatten().is_some_and(|until| until > now) && self.has_others() {
                     continue;
                 }
-                let ended = self.follow(&id, index, &link, &peer, &avoid).await;
+                let ended = self.follow(index, &link, &peer, &avoid).await;
                 peer.note(|facts| facts.connected_at_ms = None);
                 self.line.store(None);
                 let leave = |reason: &str| {
@@ -167,7 +168,6 @@ impl Follower {
 
     async fn follow(
         &mut self,
-        id: &str,
         index: usize,
         link: &Link,
         peer: &Arc<KnownPeer>,
@@ -178,7 +178,7 @@ impl Follower {
             let channel = link.connect().await?;
             let (words, spoken) = mpsc::channel(WORDS);
             let subscribe = proto::Subscribe {
-                follower_id: id.to_owned(),
+                follower_id: self.id.to_string(),
                 follower_name: host_name(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 environment_ids: self.wanted.clone(),

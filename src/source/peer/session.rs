@@ -233,8 +233,9 @@ impl<'a> Session<'a> {
     fn take_target(&self, target: &proto::LearntTarget) {
         let Ok(text) = std::str::from_utf8(&target.json) else { return };
         let Ok(parsed) = serde_json::from_str(text) else { return };
-        if let Some(environment) = self.follower.standing.store.index().environment(&target.environment_id) {
-            environment.targets.put(StoredTarget { target: parsed, json: Box::from(text) });
+        let store = &self.follower.standing.store;
+        if let Some(environment) = store.index().environment(&target.environment_id) {
+            store.learn(environment, StoredTarget { target: parsed, json: Box::from(text) }, "");
         }
     }
 
