@@ -12,7 +12,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Request, Response, Status};
 
 use super::failure::{Failure, deepest};
-use crate::config::{parse_duration, split_secrets, without_credentials};
+use crate::config::{Process, Surroundings as _, parse_duration, split_secrets, without_credentials};
 use crate::proto::admin::v1::admin_service_client::AdminServiceClient;
 use crate::proto::inspect::v1::inspect_service_client::InspectServiceClient;
 use crate::proto::snapshot::v1::snapshot_service_client::SnapshotServiceClient;
@@ -20,16 +20,20 @@ use crate::proto::snapshot::v1::snapshot_service_client::SnapshotServiceClient;
 /// A page of the largest flags, and the JSON of one of them.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
+/// Where a relay listens unless told otherwise.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7001";
+
 /// Which relay, and who asks.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "The relay")]
 pub struct Relay {
-    /// Its gRPC port: host:port, or a URL with http:// or https://.
-    #[arg(long, env = "FF_RELAY_ADDRESS", default_value = "127.0.0.1:7001", hide_env_values = true)]
-    address: String,
+    /// Its gRPC port: host:port, or a URL with http:// or https://
+    /// [variable: FF_RELAY_ADDRESS, default: 127.0.0.1:7001].
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
     /// File that holds a token of the relay. Tokens are never given on the
-    /// command line, where others see them.
-    #[arg(long, value_name = "FILE", env = "FF_RELAY_TOKEN_FILE", hide_env_values = true)]
+    /// command line, where others see them [variable: FF_RELAY_TOKEN_FILE].
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// CA certificates (PEM) to trust instead of the system's.
     #[arg(long, value_name = "FILE")]
@@ -78,7 +82,7 @@ impl Relay {
     /// The same relay options for another address.
     #[must_use]
     pub fn at(&self, address: &str) -> Self {
-        Relay { address: address.to_owned(), ..self.clone() }
+        Relay { address: Some(address.to_owned()), ..self.clone() }
     }
 
     /// Connects.
@@ -87,9 +91,11 @@ impl Relay {
     /// A file that cannot be read, an address that is none, nobody there.
     pub async fn connect(&self) -> anyhow::Result<Session> {
         let tls = self.tls_ca.is_some() || self.tls_cert.is_some() || self.tls_server_name.is_some();
-        let url = match self.address.split_once("://") {
-            Some(_) => self.address.clone(),
-            None => format!("{}://{}", if tls { "https" } else { "http" }, self.address),
+        let address = self.address.clone().or_else(|| variable("FF_RELAY_ADDRESS"));
+        let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
+        let url = match address.split_once("://") {
+            Some(_) => address,
+            None => format!("{}://{address}", if tls { "https" } else { "http" }),
         };
         let shown = without_credentials(&url);
         let usage = |why: &str| Failure::Usage(format!("{shown} is no address of a relay: {why}"));
@@ -132,8 +138,9 @@ impl Relay {
     }
 
     fn token(&self) -> anyhow::Result<Option<MetadataValue<Ascii>>> {
-        let Some(path) = &self.token_file else { return Ok(None) };
-        let text = String::from_utf8(read(path)?).unwrap_or_default();
+        let path = self.token_file.clone().or_else(|| variable("FF_RELAY_TOKEN_FILE").map(PathBuf::from));
+        let Some(path) = path else { return Ok(None) };
+        let text = String::from_utf8(read(&path)?).unwrap_or_default();
         // The file may be the relay's own, with several.
         let tokens = split_secrets(&text);
         let value = tokens.first().and_then(|token| format!("Bearer {}", token.expose()).parse().ok());
@@ -143,6 +150,11 @@ impl Relay {
         MetadataValue::set_sensitive(&mut value, true);
         Ok(Some(value))
     }
+}
+
+/// A variable that is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    Process.variable(name)?.into_string().ok().filter(|value| !value.is_empty())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -82,7 +82,7 @@ impl Failure {
     #[must_use]
     pub fn unreachable(address: &str, why: &str) -> Self {
         Failure::Unreachable(format!(
-            "{address} cannot be reached: {}; check --address, and that the relay runs with grpc-address",
+            "{address} cannot be reached: {}; check that --address is its gRPC port (grpc-address) and that it runs",
             clean(why)
         ))
     }

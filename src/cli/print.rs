@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use crate::config::{Process, Surroundings as _};
+
 /// Prints a line.
 macro_rules! say {
     () => {
@@ -96,8 +98,8 @@ impl Paint {
     /// Only on a terminal, and never with `NO_COLOR`.
     #[must_use]
     pub fn of_surroundings() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let refused = Process.variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = Process.variable("TERM").is_none_or(|term| term == "dumb");
         Paint { on: !refused && !dumb && io::stdout().is_terminal() }
     }
 

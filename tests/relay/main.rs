@@ -7,6 +7,7 @@ mod support;
 
 mod archives;
 mod authentication;
+mod cli;
 mod configuration;
 mod drain;
 mod durability;
