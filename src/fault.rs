@@ -139,6 +139,14 @@ impl Fault {
         };
         FaultRow { status, code, reason }
     }
+
+    /// The JSON error of plain HTTP: `error` is the Go proxy's, Go and Java
+    /// SDKs print `code` and `message`.
+    #[must_use]
+    pub fn json(self, message: &str) -> String {
+        let code = self.row().status;
+        serde_json::json!({ "error": message, "code": code.as_str(), "message": message }).to_string() + "\n"
+    }
 }
 
 #[cfg(test)]

@@ -26,4 +26,6 @@ pub mod snapshot;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
+pub mod transfer;
 pub mod usage;

@@ -17,7 +17,7 @@ pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceSta
     let mut facts: Vec<Fact> = vec![everything_is_there(
         store.clone(),
         status.clone(),
-        matches!(config.mode, Mode::ProxyKey(_)),
+        matches!(config.mode, Mode::ProxyKey(_) | Mode::Peer(_)),
         origin.is_restored(),
     )];
     if let Some(roster) = origin.roster() {
@@ -37,7 +37,7 @@ pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceSta
     facts
 }
 
-/// `one_key`: only the whole configuration of a proxy key says which
+/// `one_key`: only the whole configuration of a proxy key, or a leader, says which
 /// environments there are, and there may be none; what an earlier life knew
 /// (`restored`) counts, too.
 fn everything_is_there(store: Store, status: SourceStatus, one_key: bool, restored: bool) -> Fact {

@@ -153,8 +153,9 @@ fn each_key_once(mut environments: BTreeMap<EnvironmentId, Content>) -> BTreeMap
 /// What is written must be servable.
 fn check(environments: &BTreeMap<EnvironmentId, Content>, compile: CompileOptions) -> Result<(), GenerateError> {
     let (_, writer) = Store::new(StoreSettings { compile, max_targets: 1 });
-    let offered =
-        environments.iter().map(|(id, content)| (id.clone(), Offered { content: content.clone(), served: None }));
+    let offered = environments
+        .iter()
+        .map(|(id, content)| (id.clone(), Offered { content: content.clone(), ..Offered::default() }));
     let prepared = writer.prepare(offered.collect(), BTreeSet::new(), unix_now_s());
     prepared.map(drop).map_err(|error| GenerateError::Content(error.to_string()))
 }

@@ -1,6 +1,7 @@
 //! The composition root: the only place that makes the store and hands out
 //! its halves, and knows every part.
 
+mod admin_port;
 mod announce;
 mod facts;
 mod generate;
@@ -13,9 +14,9 @@ mod serve;
 pub use generate::GenerateError;
 pub use serve::{Outcome, Relay, generate_offline_config};
 
-use crate::http::tls::TlsError;
 use crate::snapshot::report::Problems;
 use crate::store::durable::DurableError;
+use crate::tls::TlsError;
 
 /// Why the relay did not start.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +26,17 @@ pub enum StartError {
     Configuration(#[from] Problems),
     #[error("the data directory cannot be used: {0}")]
     Durable(#[from] DurableError),
+    #[error("what was imported cannot be served: {0}")]
+    Import(#[from] crate::source::pause::ResumeError),
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
     /// The options make no client for Harness.
     #[error("Harness: {0}")]
     Upstream(#[from] crate::source::harness::client::ClientError),
+    #[error("peer-address: {0}")]
+    Peer(#[from] crate::source::peer::channel::LinkError),
+    #[error("what is stored of the leader cannot be served: {0}")]
+    Restore(#[from] crate::source::peer::known::RestoreError),
     #[error("gRPC: {0}")]
     Grpc(#[from] crate::grpc::server::GrpcError),
     #[error("port {port} cannot be listened on: {source}")]
@@ -46,9 +53,15 @@ impl StartError {
         match self {
             StartError::Configuration(_)
             | StartError::Tls(_)
+            | StartError::Grpc(crate::grpc::server::GrpcError::Tls(_))
             | StartError::Upstream(_)
+            | StartError::Peer(_)
             | StartError::Unavailable(_) => crate::config::EXIT_USAGE,
-            StartError::Durable(_) | StartError::Grpc(_) | StartError::Listen { .. } => 1,
+            StartError::Durable(_)
+            | StartError::Restore(_)
+            | StartError::Import(_)
+            | StartError::Grpc(_)
+            | StartError::Listen { .. } => 1,
         }
     }
 }

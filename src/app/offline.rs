@@ -11,7 +11,8 @@ use crate::snapshot::archive::Compression;
 use crate::snapshot::report::Problem;
 use crate::source::file::Location;
 use crate::source::file::load::{CREDENTIAL, Loaded, apply, read_once};
-use crate::source::intake::{Durable, Intake};
+use crate::source::intake::{Delivery, Durable, Intake};
+use crate::store::source_status::SourceKind;
 use crate::store::writer::Offered;
 
 /// Loads what the relay starts with.
@@ -70,10 +71,12 @@ fn restore(intake: &mut Intake, durable: &Durable) -> Result<(), StartError> {
     for error in damaged {
         tracing::error!(%error, "a stored snapshot is damaged and is not served");
     }
-    let offered: BTreeMap<_, _> =
-        snapshots.into_iter().map(|it| (it.environment, Offered { content: it.content, served: None })).collect();
+    let offered: BTreeMap<_, _> = snapshots
+        .into_iter()
+        .map(|it| (it.environment, Offered { content: it.content, credential: it.credential, ..Offered::default() }))
+        .collect();
     tracing::info!(environments = offered.len(), "no configuration directory; serving what is stored in data-dir");
-    let swapped = intake.swap_in(offered, BTreeSet::new(), &|_| Arc::from(CREDENTIAL), unix_now_s());
+    let swapped = intake.swap_in(Delivery::of(SourceKind::Import, offered), unix_now_s());
     swapped.map_err(|error| {
         Problem::new(
             &durable.directory.path().display().to_string(),

@@ -2,16 +2,17 @@
 //! handed to its tasks.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, offline};
-use crate::config::{ApiKeys, Config, Mode, Offline, Secret};
+use crate::config::{ApiKeys, Config, Mode, Offline, Peer, Secret};
 use crate::http::api::unix_now_ms;
 use crate::lifecycle::supervisor::Supervisor;
+use crate::snapshot::content::EnvironmentId;
+use crate::source::administration::AskAnew;
 use crate::source::file;
 use crate::source::file::Location;
 use crate::source::file::load::Loaded;
@@ -19,11 +20,17 @@ use crate::source::harness::api_keys::ApiKeysSource;
 use crate::source::harness::calls::{AdminAccess, Calls};
 use crate::source::harness::carrier::HarnessCarrier;
 use crate::source::harness::engine::{Engine, SyncSettings};
-use crate::source::harness::intake_task::{self, ORDERS, Order};
 use crate::source::harness::proxy_key::ProxyKeySource;
 use crate::source::harness::roster::Roster;
 use crate::source::harness::{proxy_credential, sdk_credential};
 use crate::source::intake::{Durable, Intake};
+use crate::source::intake_queue::IntakeQueue;
+use crate::source::peer::carrier::PeerCarrier;
+use crate::source::peer::channel::Link;
+use crate::source::peer::follower::Follower;
+use crate::source::peer::known;
+use crate::source::peer::standing::Standing;
+use crate::store::Store;
 use crate::store::durable::environment::StoredContent;
 use crate::store::source_status::SourceStatus;
 use crate::telemetry::logging::millis;
@@ -34,21 +41,24 @@ use crate::usage::Carrier;
 pub enum Origin {
     File(Box<FileOrigin>),
     Harness(Box<HarnessOrigin>),
+    Peer(Box<PeerOrigin>),
 }
 
 pub struct FileOrigin {
     location: Location,
     loaded: Loaded,
-    intake: Intake,
     /// `None`: read once.
     reload: Option<Duration>,
 }
 
 pub struct HarnessOrigin {
-    intake: Intake,
-    orders: mpsc::Receiver<Order>,
     source: HarnessSource,
     engine: Arc<Engine>,
+}
+
+pub struct PeerOrigin {
+    follower: Follower,
+    restored: bool,
 }
 
 enum HarnessSource {
@@ -64,7 +74,7 @@ impl Origin {
     /// client; a mode that does not exist yet.
     pub fn load(
         config: &Config,
-        intake: Intake,
+        (intake, queue): (&mut Intake, &IntakeQueue),
         durable: Option<&Durable>,
         status: &SourceStatus,
         counts: &Arc<UpstreamCounts>,
@@ -75,7 +85,7 @@ impl Origin {
                 status.begin(&format!("Harness, by {} API keys", mode.keys.len()), unix_now_ms());
                 let credentials = mode.keys.iter().map(sdk_credential).collect();
                 let restored = restored(durable, credentials)?;
-                let (engine, orders) = engine(config, &intake, counts)?;
+                let engine = engine(config, intake.store(), queue, counts)?;
                 let source = HarnessSource::ApiKeys(ApiKeysSource {
                     engine: Arc::clone(&engine),
                     keys: mode.keys.clone(),
@@ -84,21 +94,22 @@ impl Origin {
                     status: status.clone(),
                     restored,
                 });
-                Ok(Origin::Harness(Box::new(HarnessOrigin { intake, orders, source, engine })))
+                Ok(Origin::Harness(Box::new(HarnessOrigin { source, engine })))
             }
             Mode::ProxyKey(key) => {
                 status.begin("Harness, by a proxy key", unix_now_ms());
                 let restored = restored(durable, BTreeSet::from([proxy_credential(key)]))?;
-                let (engine, orders) = engine(config, &intake, counts)?;
+                let engine = engine(config, intake.store(), queue, counts)?;
                 let source = HarnessSource::ProxyKey(ProxyKeySource {
                     engine: Arc::clone(&engine),
                     key: key.clone(),
                     status: status.clone(),
                     restored,
                 });
-                Ok(Origin::Harness(Box::new(HarnessOrigin { intake, orders, source, engine })))
+                Ok(Origin::Harness(Box::new(HarnessOrigin { source, engine })))
             }
-            Mode::Peer(_) | Mode::Replica => Err(StartError::Unavailable(config.mode.name())),
+            Mode::Peer(peer) => load_peer(config, peer, (intake, queue), durable, status),
+            Mode::Replica => Err(StartError::Unavailable(config.mode.name())),
         }
     }
 
@@ -111,6 +122,7 @@ impl Origin {
                 HarnessSource::ApiKeys(source) => format!("Harness, by {} API keys", source.keys.len()),
                 HarnessSource::ProxyKey(_) => "Harness, by a proxy key".to_owned(),
             },
+            Origin::Peer(origin) => origin.follower.standing.name.clone(),
         }
     }
 
@@ -122,11 +134,12 @@ impl Origin {
                 HarnessSource::ApiKeys(source) => Some(Arc::clone(&source.roster)),
                 HarnessSource::ProxyKey(_) => None,
             },
-            Origin::File(_) => None,
+            Origin::File(_) | Origin::Peer(_) => None,
         }
     }
 
-    /// True if a proxy key's environments are known from earlier.
+    /// True if the environments of a proxy key or a leader are known from
+    /// earlier.
     #[must_use]
     pub fn is_restored(&self) -> bool {
         match self {
@@ -135,6 +148,39 @@ impl Origin {
                 HarnessSource::ApiKeys(_) => false,
             },
             Origin::File(_) => false,
+            Origin::Peer(origin) => origin.restored,
+        }
+    }
+
+    /// Who gives the configuration, as operators call it; `None` where only
+    /// imports do.
+    #[must_use]
+    pub fn owner(&self) -> Option<String> {
+        match self {
+            Origin::File(origin) if origin.loaded.environments.is_empty() => None,
+            Origin::File(origin) => Some(format!("the directory or archive {}", origin.location.name())),
+            Origin::Harness(_) | Origin::Peer(_) => Some(self.name()),
+        }
+    }
+
+    /// How the source is asked for everything of an environment.
+    #[must_use]
+    pub fn ask_anew(&self) -> AskAnew {
+        match self {
+            // A directory is looked at all the time, or once.
+            Origin::File(_) => Arc::new(|_| ()),
+            Origin::Harness(origin) => {
+                let engine = Arc::clone(&origin.engine);
+                Arc::new(move |id| {
+                    if let Some(route) = engine.route(id) {
+                        route.feed.resync(Instant::now());
+                    }
+                })
+            }
+            Origin::Peer(origin) => {
+                let resync = Arc::clone(&origin.follower.resync);
+                Arc::new(move |id| resync.ask(id))
+            }
         }
     }
 
@@ -143,53 +189,113 @@ impl Origin {
     pub fn carrier(&self) -> Option<Arc<dyn Carrier>> {
         match self {
             Origin::Harness(origin) => Some(Arc::new(HarnessCarrier { engine: Arc::clone(&origin.engine) })),
+            Origin::Peer(origin) => {
+                let (line, within) = (Arc::clone(&origin.follower.line), origin.follower.request_timeout);
+                Some(Arc::new(PeerCarrier {
+                    line,
+                    within,
+                    uncertain: Mutex::default(),
+                    follower: Arc::clone(&origin.follower.id),
+                }))
+            }
             Origin::File(_) => None,
         }
     }
 
     /// Hands the source over to its tasks.
-    pub fn own_tasks(self, background: &mut Supervisor, status: SourceStatus, stop: &CancellationToken) {
+    pub fn own_tasks(
+        self,
+        queue: IntakeQueue,
+        background: &mut Supervisor,
+        status: SourceStatus,
+        stop: &CancellationToken,
+    ) {
         match self {
             Origin::File(origin) => {
-                let FileOrigin { location, loaded, intake, reload } = *origin;
+                let FileOrigin { location, loaded, reload } = *origin;
                 if let Some(interval) = reload {
-                    let watch = file::task::run(location, intake, loaded, interval, status, stop.clone());
+                    let watch = file::task::run(location, queue, loaded, interval, status, stop.clone());
                     background.own("configuration watch", watch);
                 }
             }
-            Origin::Harness(origin) => {
-                let HarnessOrigin { intake, orders, source, .. } = *origin;
-                background.own("configuration intake", intake_task::run(intake, orders, stop.clone()));
-                match source {
-                    HarnessSource::ApiKeys(source) => background.own("Harness", source.run(stop.clone())),
-                    HarnessSource::ProxyKey(source) => background.own("Harness", source.run(stop.clone())),
-                }
+            Origin::Peer(origin) => {
+                let mut follower = origin.follower;
+                follower.stop = stop.clone();
+                background.own("leader", follower.run());
             }
+            Origin::Harness(origin) => match origin.source {
+                HarnessSource::ApiKeys(source) => background.own("Harness", source.run(stop.clone())),
+                HarnessSource::ProxyKey(source) => background.own("Harness", source.run(stop.clone())),
+            },
         }
     }
+}
+
+fn load_peer(
+    config: &Config,
+    peer: &Peer,
+    (intake, queue): (&mut Intake, &IntakeQueue),
+    durable: Option<&Durable>,
+    status: &SourceStatus,
+) -> Result<Origin, StartError> {
+    let name = format!("the relay {}", peer.addresses.join(", then "));
+    status.begin(&name, unix_now_ms());
+    let known = known::restore(intake, durable, &peer.environments, unix_now_ms() / 1000)?;
+    for id in &peer.environments {
+        // Asked for by name, so it is missed while it is not there.
+        intake.writer().open(&EnvironmentId::new(id));
+    }
+    let link = |address: &String| Link {
+        address: address.clone(),
+        token: peer.token.clone(),
+        ca: config.upstream.ca_bundle.clone(),
+        identity: peer.tls.clone(),
+        server_name: None,
+        connect_timeout: config.upstream.connect_timeout,
+    };
+    let links: Vec<Link> = peer.addresses.iter().map(link).collect();
+    for link in &links {
+        link.endpoint()?;
+        link.credential()?;
+    }
+    let restored = !known.environments().is_empty();
+    let follower = Follower {
+        id: Arc::from(format!("{:032x}", rand::random::<u128>())),
+        links,
+        wanted: peer.environments.clone(),
+        queue: queue.clone(),
+        standing: Standing { store: intake.store().clone(), status: status.clone(), name },
+        known,
+        resync: Arc::default(),
+        line: Arc::default(),
+        request_timeout: config.upstream.request_timeout,
+        stop: CancellationToken::new(),
+    };
+    Ok(Origin::Peer(Box::new(PeerOrigin { follower, restored })))
 }
 
 fn load_file(
     config: &Config,
     source: &Offline,
-    mut intake: Intake,
+    intake: &mut Intake,
     durable: Option<&Durable>,
     status: &SourceStatus,
 ) -> Result<Origin, StartError> {
     let loading = Instant::now();
-    let (location, loaded) = offline::load(config, source, &mut intake, durable)?;
+    let (location, loaded) = offline::load(config, source, intake, durable)?;
     if location.archive.is_some() && !loaded.vouched {
         tracing::warn!(path = %location.name(), "the archive has no manifest, so nothing vouches for it; `ff-relay pack` makes one");
     }
     // With nothing configured, an import may still bring any key.
-    intake.writer().set_certain(!loaded.environments.is_empty());
+    let served = !intake.store().index().environments.is_empty();
+    intake.writer().set_certain(served);
     status.good(&location.name(), true, unix_now_ms());
     tracing::info!(
         duration_ms = millis(loading.elapsed()),
         "configuration loaded; offline: nothing is sent out, SDK metrics are accepted and dropped"
     );
     let reload = source.reload.then_some(source.reload_interval);
-    Ok(Origin::File(Box::new(FileOrigin { location, loaded, intake, reload })))
+    Ok(Origin::File(Box::new(FileOrigin { location, loaded, reload })))
 }
 
 /// The parts that every way to Harness shares.
@@ -198,13 +304,12 @@ fn load_file(
 /// The options make no HTTP client.
 pub fn engine(
     config: &Config,
-    intake: &Intake,
+    store: &Store,
+    intake: &IntakeQueue,
     counts: &Arc<UpstreamCounts>,
-) -> Result<(Arc<Engine>, mpsc::Receiver<Order>), StartError> {
+) -> Result<Arc<Engine>, StartError> {
     let calls = Arc::new(Calls::new(&config.upstream, Arc::clone(counts))?);
-    let (orders, receiver) = mpsc::channel(ORDERS);
-    let engine = Engine::new(calls, SyncSettings::of(&config.upstream), intake.store().clone(), orders);
-    Ok((Arc::new(engine), receiver))
+    Ok(Arc::new(Engine::new(calls, SyncSettings::of(&config.upstream), store.clone(), intake.clone())))
 }
 
 /// Who asks the admin service; `None` without a token for it.

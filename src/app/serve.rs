@@ -4,12 +4,13 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admin_port::{self, Parts};
 use super::announce::{Addresses, announce};
 use super::facts::facts;
 use super::generate::{GenerateError, generate};
@@ -17,29 +18,27 @@ use super::origin::Origin;
 use super::{StartError, limits, secret};
 use crate::config::{Config, HttpConfig, Mode};
 use crate::evaluate::CompileOptions;
-use crate::grpc::access::Access;
-use crate::grpc::admin::Admin;
-use crate::grpc::archives::Archives;
-use crate::grpc::inspect::Inspect;
-use crate::grpc::server::{GrpcServer, Services};
-use crate::grpc::snapshot::Snapshots;
-use crate::grpc::usage::FollowersUsage;
-use crate::http::api::{Api, ApiCounts, ApiSettings};
+use crate::http::api::{Api, ApiCounts, ApiSettings, unix_now_s};
 use crate::http::connection::{Site, Timeouts};
 use crate::http::cors::Cors;
 use crate::http::hold::Hold;
 use crate::http::listener::{self, Listener, bind};
+use crate::http::stream::cursor::EventRepeat;
 use crate::http::stream::registry::{StreamRegistry, StreamSettings};
-use crate::http::tls::Certificate;
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::supervisor::Supervisor;
+use crate::source::administration::Administration;
 use crate::source::intake::{Durable, Intake};
+use crate::source::intake_queue::{IntakeQueue, intake_queue};
+use crate::store::administration::Administrator;
 use crate::store::durable::DataDir;
 use crate::store::durable::persister;
 use crate::store::source_status::SourceStatus;
 use crate::store::{Store, StoreSettings};
+use crate::telemetry::log_level::LogControl;
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
+use crate::tls::Certificate;
 use crate::usage::{Usage, UsageSettings};
 
 /// All expressions of one environment together.
@@ -57,6 +56,8 @@ pub struct Relay {
     background: Supervisor,
     stop_background: CancellationToken,
     usage: Arc<Usage>,
+    /// Cancelled when an operator ends the process.
+    drain_asked: CancellationToken,
     grace: Duration,
 }
 
@@ -84,13 +85,16 @@ impl Relay {
         };
         let tokens = secret::token_keys(config, durable.as_ref().map(|durable| &*durable.directory))?;
         let (store, writer) = Store::new(store_settings(config));
-        let intake = Intake::new(store.clone(), writer, durable.clone());
+        let mut intake = Intake::new(store.clone(), writer, durable.clone());
+        intake.restore_imports(unix_now_s())?;
+        let (queue, jobs) = intake_queue();
         let status = SourceStatus::default();
         let upstream = Arc::new(UpstreamCounts::default());
-        let origin = Origin::load(config, intake, durable.as_ref(), &status, &upstream)?;
+        let origin = Origin::load(config, (&mut intake, &queue), durable.as_ref(), &status, &upstream)?;
         let (usage, usage_task) = match origin.carrier() {
             Some(carrier) => {
-                let settings = UsageSettings::new(&config.usage, config.upstream.forward_targets);
+                let to_leader = matches!(config.mode, Mode::Peer(_));
+                let settings = UsageSettings::new(&config.usage, to_leader || config.upstream.forward_targets);
                 let directory = durable.as_ref().map(|durable| Arc::clone(&durable.directory));
                 let (usage, task) = Usage::active(settings, directory);
                 (usage, Some((task, carrier)))
@@ -124,26 +128,30 @@ impl Relay {
         let mut listening = Supervisor::new(stop_listening.clone());
         let mut background = Supervisor::new(stop_background.clone());
         let connections = TaskTracker::new();
-        let tcp = bind_sdk(&config.http)?;
-        let sdk = local(&tcp, config.http.port)?;
-        let sdk_listener = sdk_listener(tcp, config, max_connections, &mut background, &stop_background)?;
+        let (sdk_listener, sdk) = sdk_listener(config, max_connections, &mut background, &stop_background)?;
         let sdk_site = Site { api: Arc::clone(&api), operations_only: false };
         listening.own("SDK port", listener::run(sdk_listener, sdk_site, connections.clone(), stop_listening.clone()));
-        let prometheus = metrics_port(config, api, &connections, &mut listening, &stop_listening)?;
-        let inspect = Inspect {
+        let prometheus = match metrics_listener(&config.http)? {
+            Some((listener, address)) => {
+                let site = Site { api, operations_only: true };
+                listening
+                    .own("metrics port", listener::run(listener, site, connections.clone(), stop_listening.clone()));
+                Some(address)
+            }
+            None => None,
+        };
+        let (log, drain_asked) = (LogControl::new(config.log.level), CancellationToken::new());
+        let parts = Parts {
             store: store.clone(),
             readiness: Arc::clone(&readiness),
-            source: status.clone(),
-            mode: config.mode.name(),
-            started_at: SystemTime::now(),
+            status: status.clone(),
+            usage: Arc::clone(&usage),
+            administrator: administrator(&origin, &queue, durable.as_ref()),
+            log: Arc::clone(&log),
+            drain: drain_asked.clone(),
         };
-        let services = Services {
-            inspect,
-            snapshots: Snapshots { store: store.clone(), archives: archives(config, &store, &stop_listening) },
-            usage: FollowersUsage { store: store.clone(), usage: Arc::clone(&usage) },
-            admin: Admin { store: store.clone() },
-        };
-        let grpc = start_grpc(config, services, &mut listening, &stop_listening).await?;
+        background.own("log level", log.run(stop_background.clone()));
+        let grpc = admin_port::listen(config, parts, &mut listening, &stop_listening).await?;
         if let Some(durable) = durable {
             let Durable { directory, pending } = durable;
             let writing = persister::run(directory, store.clone(), pending, stop_background.clone());
@@ -151,7 +159,9 @@ impl Relay {
         }
         let addresses = Addresses { sdk, prometheus, grpc };
         announce(config, &store, &origin.name(), &addresses, max_connections);
-        origin.own_tasks(&mut background, status, &stop_background);
+        background.own("follower gates", Arc::clone(store.gates()).run(stop_background.clone()));
+        background.own("configuration intake", jobs.run(intake, stop_background.clone()));
+        origin.own_tasks(queue, &mut background, status, &stop_background);
         if let Some((task, carrier)) = usage_task {
             background.own("SDK usage", task.run(carrier, stop_background.clone()));
         }
@@ -166,6 +176,7 @@ impl Relay {
             background,
             stop_background,
             usage,
+            drain_asked,
             grace,
         })
     }
@@ -192,6 +203,10 @@ impl Relay {
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Outcome {
         let failed = tokio::select! {
             () = shutdown => false,
+            () = self.drain_asked.cancelled() => {
+                tracing::info!("told to stop by the admin API");
+                false
+            }
             what = self.listening.failed() => says_failed(&what),
             what = self.background.failed() => says_failed(&what),
         };
@@ -266,17 +281,15 @@ fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings { compile: compile_options(config), max_targets: config.http.max_targets }
 }
 
-fn archives(config: &Config, store: &Store, stop: &CancellationToken) -> Arc<Archives> {
-    let fetches = !matches!(config.mode, Mode::Offline(_));
-    Archives::new(store.clone(), config.data_dir.clone(), fetches, stop.clone())
-}
-
 fn stream_settings(http: &HttpConfig) -> StreamSettings {
     StreamSettings {
         max_streams: http.max_streams.unwrap_or(usize::MAX),
         max_streams_per_environment: http.max_streams_per_environment.unwrap_or(usize::MAX),
         max_stream_age: http.max_stream_age,
-        event_repeat: http.event_repeat,
+        event_repeat: match http.event_repeat {
+            Some(after) => Some(EventRepeat { after, always: true }),
+            None => http.event_repeat_with_followers.map(|after| EventRepeat { after, always: false }),
+        },
         write_timeout: http.write_timeout,
     }
 }
@@ -286,12 +299,13 @@ fn timeouts(http: &HttpConfig) -> Timeouts {
 }
 
 fn sdk_listener(
-    tcp: TcpListener,
     config: &Config,
     max_connections: usize,
     background: &mut Supervisor,
     stop: &CancellationToken,
-) -> Result<Listener, StartError> {
+) -> Result<(Listener, SocketAddr), StartError> {
+    let tcp = bind_port(config.http.listen_address, config.http.port)?;
+    let address = local(&tcp, config.http.port)?;
     let tls = match &config.http.tls {
         None => None,
         Some(files) => {
@@ -301,53 +315,22 @@ fn sdk_listener(
             Some(acceptor)
         }
     };
-    Ok(Listener { tcp, tls, timeouts: timeouts(&config.http), max_connections })
+    Ok((Listener { tcp, tls, timeouts: timeouts(&config.http), max_connections }, address))
 }
 
-fn metrics_port(
-    config: &Config,
-    api: Arc<Api>,
-    connections: &TaskTracker,
-    listening: &mut Supervisor,
-    stop: &CancellationToken,
-) -> Result<Option<SocketAddr>, StartError> {
-    let Some(port) = config.http.prometheus_port else {
+/// The metrics port and its address, if it has one of its own.
+fn metrics_listener(http: &HttpConfig) -> Result<Option<(Listener, SocketAddr)>, StartError> {
+    let Some(port) = http.prometheus_port else {
         return Ok(None);
     };
-    let tcp = bind_port(config.http.listen_address, port)?;
+    let tcp = bind_port(http.listen_address, port)?;
     let address = local(&tcp, port)?;
-    let listener = Listener { tcp, tls: None, timeouts: timeouts(&config.http), max_connections: 256 };
-    let site = Site { api, operations_only: true };
-    listening.own("metrics port", listener::run(listener, site, connections.clone(), stop.clone()));
-    Ok(Some(address))
+    Ok(Some((Listener { tcp, tls: None, timeouts: timeouts(http), max_connections: 256 }, address)))
 }
 
-async fn start_grpc(
-    config: &Config,
-    services: Services,
-    listening: &mut Supervisor,
-    stop: &CancellationToken,
-) -> Result<Option<SocketAddr>, StartError> {
-    let Some(address) = config.grpc.address else {
-        return Ok(None);
-    };
-    let tcp = bind(address).map_err(|source| StartError::Listen { port: address.port(), source })?;
-    let bound = local(&tcp, address.port())?;
-    let access = Access::new(&config.grpc);
-    if access.is_open_to_loopback() {
-        tracing::info!(
-            "gRPC: no credential is configured, so callers on this machine may inspect and nobody may do more; \
-             to make a token: head -c 32 /dev/urandom | base64 > admin-token, then GRPC_ADMIN_TOKENS_FILE=admin-token"
-        );
-    }
-    let server = GrpcServer::new(tcp, &config.grpc, Arc::clone(&access), services).await?;
-    listening.own("gRPC token files", access.watch(stop.clone()));
-    listening.own("gRPC port", server.run(stop.clone()));
-    Ok(Some(bound))
-}
-
-fn bind_sdk(http: &HttpConfig) -> Result<TcpListener, StartError> {
-    bind_port(http.listen_address, http.port)
+fn administrator(origin: &Origin, queue: &IntakeQueue, durable: Option<&Durable>) -> Arc<dyn Administrator> {
+    let directory = durable.map(|durable| &*durable.directory);
+    Arc::new(Administration::new(queue.clone(), origin.owner(), origin.ask_anew(), directory))
 }
 
 fn bind_port(address: Option<IpAddr>, port: u16) -> Result<TcpListener, StartError> {
@@ -361,6 +344,6 @@ fn bind_port(address: Option<IpAddr>, port: u16) -> Result<TcpListener, StartErr
     }
 }
 
-fn local(tcp: &TcpListener, port: u16) -> Result<SocketAddr, StartError> {
+pub(super) fn local(tcp: &TcpListener, port: u16) -> Result<SocketAddr, StartError> {
     tcp.local_addr().map_err(|source| StartError::Listen { port, source })
 }

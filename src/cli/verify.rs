@@ -152,7 +152,7 @@ fn build(location: &Location, loaded: &Loaded, report: &mut Report) {
     // One environment at a time, so that each one's first error is told.
     for (id, content) in &loaded.environments {
         let (_, mut writer) = Store::new(StoreSettings { compile, max_targets: 1 });
-        let offered = BTreeMap::from([(id.clone(), Offered { content: content.clone(), served: None })]);
+        let offered = BTreeMap::from([(id.clone(), Offered { content: content.clone(), ..Offered::default() })]);
         match writer.prepare(offered, BTreeSet::new(), 0) {
             Ok(prepared) => {
                 for applied in writer.commit(prepared) {

@@ -2,17 +2,17 @@
 //! The service is the permission boundary.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
-use tonic::metadata::MetadataMap;
 
-use super::status::{About, status};
+use super::peer::Peer;
+use super::status::Refused;
 use crate::config::{GrpcConfig, Role, RoleTokens, split_secrets};
 use crate::fault::Fault;
 use crate::snapshot::item::Digest;
@@ -124,13 +124,8 @@ impl Access {
     ///
     /// # Errors
     /// No credential, or one that is not good.
-    pub fn caller(
-        &self,
-        metadata: &MetadataMap,
-        peer: Option<SocketAddr>,
-        certificate_names: &[String],
-    ) -> Result<Caller, Status> {
-        if let Some(sent) = metadata.get("authorization") {
+    pub fn caller(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, Refused> {
+        if let Some(sent) = headers.get(AUTHORIZATION) {
             let text = sent.to_str().unwrap_or_default().trim();
             let token = match text.split_once(' ') {
                 Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
@@ -140,30 +135,35 @@ impl Access {
             // Hashes are compared, all of them, whatever the first bytes say.
             let best = self.tokens.load().iter().filter(|(known, _)| same(known, &hash)).map(|(_, role)| *role).max();
             return best
-                .map(|role| Caller { role, name: format!("token:{role:?}") })
-                .ok_or_else(|| status(Fault::CredentialsInvalid, "this token is not known here", About::Nothing));
+                .map(|role| Caller { role, name: format!("token:{role}") })
+                .ok_or_else(|| Refused::new(Fault::CredentialsInvalid, "this token is not known here"));
         }
-        let known = certificate_names.iter().filter_map(|name| Some((*self.certificate_roles.get(name)?, name)));
+        let names = peer.map(|peer| &*peer.names).unwrap_or_default();
+        let known = names.iter().filter_map(|name| Some((*self.certificate_roles.get(name)?, name)));
         if let Some((role, name)) = known.max_by_key(|(role, _)| *role) {
             return Ok(Caller { role, name: format!("certificate:{name}") });
         }
-        if self.open_to_loopback && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
+        if !names.is_empty() {
+            let message = "no name in this certificate has a role here; grpc-client-roles gives names their roles";
+            return Err(Refused::new(Fault::CredentialsInvalid, message));
+        }
+        if self.open_to_loopback && peer.is_some_and(|peer| peer.address.ip().to_canonical().is_loopback()) {
             return Ok(Caller { role: Role::Inspect, name: "loopback".to_owned() });
         }
         let message = "no credential: send the header authorization: Bearer <token>";
-        Err(status(Fault::CredentialsMissing, message, About::Nothing))
+        Err(Refused::new(Fault::CredentialsMissing, message))
     }
 
     /// Lets a caller through to a service that needs `needed`.
     ///
     /// # Errors
     /// The role is too low.
-    pub fn permit(caller: &Caller, needed: Role) -> Result<(), Status> {
+    pub fn permit(caller: &Caller, needed: Role) -> Result<(), Refused> {
         if caller.role >= needed {
             return Ok(());
         }
-        let message = format!("this needs the role {needed:?}, and the credential has {:?}", caller.role);
-        Err(status(Fault::RoleForbidden, &message.to_lowercase(), About::Nothing))
+        let message = format!("this needs the role {needed}, and the credential has {}", caller.role);
+        Err(Refused::new(Fault::RoleForbidden, message))
     }
 }
 

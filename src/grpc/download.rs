@@ -24,7 +24,8 @@ use tower::{Layer, Service};
 use super::access::Caller;
 use super::archives::{Archive, Archives, PRODUCER, Refused, Selection};
 use super::byte_range::{Asked, asked};
-use super::transfer::chunks;
+use super::sending::chunks;
+use super::{plain, status};
 use crate::fault::Fault;
 
 /// Everything under it is answered here.
@@ -179,17 +180,10 @@ fn names(sent: &HeaderValue, etag: &str) -> bool {
 }
 
 /// An error as the one table has it.
-#[must_use]
-pub fn failed(refused: &Refused) -> Response<Body> {
-    let row = refused.fault.row();
-    let text = serde_json::json!({"reason": row.reason, "message": refused.message}).to_string();
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = row.status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    insert(&mut answer, CONTENT_LENGTH, &text.len().to_string());
-    if row.status == StatusCode::SERVICE_UNAVAILABLE {
+fn failed(refused: &Refused) -> Response<Body> {
+    let mut answer = plain::refusal(&status::Refused::new(refused.fault, refused.message.clone()));
+    if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
-    *answer.body_mut() = Body::new(http_body_util::Full::new(bytes::Bytes::from(text)));
     answer
 }

@@ -10,7 +10,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::archives::{Archive, Archives, PRODUCER, Refused, Selection, Slot};
-use super::transfer::{Chunk, chunks};
+use super::sending::{Chunk, chunks};
 use crate::fault::Fault;
 use crate::proto::inspect::v1::Revision;
 use crate::proto::snapshot::v1 as proto;

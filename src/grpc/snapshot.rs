@@ -9,20 +9,20 @@ use tonic::{Request, Response, Status, Streaming};
 use super::access::Caller;
 use super::archives::Archives;
 use super::export::export;
-use super::status::{About, status};
-use crate::fault::Fault;
+use super::peer::Peer;
+use super::sync::Following;
 use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::snapshot_service_server::SnapshotService;
-use crate::store::Store;
 
 /// What the service reads.
 #[derive(Debug)]
 pub struct Snapshots {
-    pub store: Store,
+    pub following: Following,
     pub archives: Arc<Archives>,
 }
 
-type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+/// A stream of frames.
+pub type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl SnapshotService for Snapshots {
@@ -39,8 +39,9 @@ impl SnapshotService for Snapshots {
 
     async fn sync_snapshots(
         &self,
-        _request: Request<Streaming<proto::SyncSnapshotsRequest>>,
+        request: Request<Streaming<proto::SyncSnapshotsRequest>>,
     ) -> Result<Response<Self::SyncSnapshotsStream>, Status> {
-        Err(status(Fault::MethodNotAllowed, "not built yet", About::Nothing))
+        let address = request.extensions().get::<Peer>().map(|peer| peer.address.to_string()).unwrap_or_default();
+        Ok(Response::new(self.following.begin(request.into_inner(), address).await?))
     }
 }

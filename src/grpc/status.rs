@@ -14,11 +14,36 @@ pub enum About<'a> {
     Nothing,
     /// A request field.
     Field(&'a str),
+    /// A condition that does not hold.
+    Precondition {
+        kind: &'a str,
+        subject: &'a str,
+    },
     /// A thing by its type and name.
     Resource {
         kind: &'a str,
         name: &'a str,
     },
+}
+
+/// A refusal before any service has seen the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub fault: Fault,
+    /// What happened, to what, and what to do.
+    pub message: String,
+}
+
+impl Refused {
+    #[must_use]
+    pub fn new(fault: Fault, message: impl Into<String>) -> Self {
+        Refused { fault, message: message.into() }
+    }
+
+    #[must_use]
+    pub fn status(&self) -> Status {
+        status(self.fault, &self.message, About::Nothing)
+    }
 }
 
 /// The status of a fault.
@@ -32,11 +57,14 @@ pub fn status(fault: Fault, message: &str, about: About<'_>) -> Status {
         About::Field(field) => {
             details.add_bad_request_violation(field, message);
         }
+        About::Precondition { kind, subject } => {
+            details.add_precondition_failure_violation(kind, subject, message);
+        }
         About::Resource { kind, name } => {
             details.set_resource_info(kind, name, "", message);
         }
     }
-    if matches!(fault, Fault::Draining | Fault::NeverSynced | Fault::TooManyStreams) {
+    if matches!(fault, Fault::Draining | Fault::NeverSynced | Fault::TooManyStreams | Fault::ImportInProgress) {
         details.set_retry_info(Some(std::time::Duration::from_secs(1)));
     }
     Status::with_error_details(row.code, message, details)

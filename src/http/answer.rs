@@ -127,17 +127,10 @@ impl Refusal {
         Refusal { fault, message: message.into() }
     }
 
-    /// The JSON error that SDKs and people read: `error` is the Go proxy's,
-    /// Go and Java SDKs print `code` and `message`.
+    /// The JSON error that SDKs and people read.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        let status = self.fault.row().status;
-        let body = serde_json::json!({
-            "error": self.message,
-            "code": status.as_str(),
-            "message": self.message,
-        });
-        json(status, Bytes::from(body.to_string() + "\n"))
+        json(self.fault.row().status, Bytes::from(self.fault.json(&self.message)))
     }
 }
 

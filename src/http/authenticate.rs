@@ -56,9 +56,9 @@ impl Api {
         let json = credentials.target.as_ref().map(|stored| stored.json.clone());
         if let Some(stored) = credentials.target.filter(|stored| !stored.target.identifier.is_empty()) {
             if let Some(key) = &credentials.key {
-                self.usage.register_target(&environment.id, key, &stored.json);
+                self.usage.register_target(&environment.id, Some(key), &stored.json);
             }
-            environment.targets.put(stored);
+            self.store.learn(&environment, stored, "");
         }
         let token = self.tokens.issue(
             &snapshot,

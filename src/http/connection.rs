@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -47,6 +48,8 @@ pub struct Site {
 pub struct ConnectionContext {
     pub api: Arc<Api>,
     pub memo: TokenMemo,
+    /// Where the client is.
+    pub address: Option<SocketAddr>,
     pub activity: Arc<Activity>,
     pub carrier: Carrier,
     /// On the metrics port: SDK routes are not there.
@@ -64,7 +67,7 @@ pub enum Ended {
 pub async fn serve_http1(io: ClientIo, site: Site, timeouts: Timeouts, stop: CancellationToken) -> Ended {
     let activity = Activity::new(false);
     let slot = Arc::new(DetachSlot::default());
-    let context = context(site, &activity, Carrier::Detach(Arc::clone(&slot)));
+    let context = context(site, &io, &activity, Carrier::Detach(Arc::clone(&slot)));
     // Boxed, because hyper gives the connection back only where it may move.
     let service = service_fn(move |request| Box::pin(answer(Arc::clone(&context), request)));
     let mut builder = http1::Builder::new();
@@ -101,7 +104,7 @@ pub async fn serve_http1(io: ClientIo, site: Site, timeouts: Timeouts, stop: Can
 /// Serves HTTP/2 until the connection ends.
 pub async fn serve_http2(io: ClientIo, site: Site, timeouts: Timeouts, stop: CancellationToken) {
     let activity = Activity::new(true);
-    let context = context(site, &activity, Carrier::Body);
+    let context = context(site, &io, &activity, Carrier::Body);
     let service = service_fn(move |request| answer(Arc::clone(&context), request));
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -129,10 +132,10 @@ pub async fn serve_http2(io: ClientIo, site: Site, timeouts: Timeouts, stop: Can
     .await;
 }
 
-fn context(site: Site, activity: &Arc<Activity>, carrier: Carrier) -> Arc<ConnectionContext> {
+fn context(site: Site, io: &ClientIo, activity: &Arc<Activity>, carrier: Carrier) -> Arc<ConnectionContext> {
     let Site { api, operations_only } = site;
-    let activity = Arc::clone(activity);
-    Arc::new(ConnectionContext { api, memo: TokenMemo::default(), activity, carrier, operations_only })
+    let (address, activity) = (io.tcp().peer_addr().ok(), Arc::clone(activity));
+    Arc::new(ConnectionContext { api, memo: TokenMemo::default(), address, activity, carrier, operations_only })
 }
 
 async fn answer(context: Arc<ConnectionContext>, request: Request<Incoming>) -> Result<Answer, Infallible> {

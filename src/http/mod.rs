@@ -17,5 +17,4 @@ pub mod request_body;
 pub mod route;
 pub mod service;
 pub mod stream;
-pub mod tls;
 pub mod token;

@@ -60,6 +60,7 @@ impl Api {
             "streamStatus": {"state": stream, "since": stream_since_ms},
             "version": env!("CARGO_PKG_VERSION"),
             "mode": self.settings.mode,
+            "pausedSources": self.store.paused().len(),
             "source": source.name,
             "error": source.error,
             "metrics": if self.settings.mode == "offline" { "accepted and dropped" } else { "forwarded" },
@@ -217,7 +218,8 @@ fn environment_health(environment: &Environment, source: &SourceState, now_ms: i
     json!({
         "id": environment.id.as_str(),
         "streamStatus": {"state": state.to_string(), "since": since_ms / 1000},
-        "source": if sync.is_some() { "UPSTREAM" } else { "FILE" },
+        "source": environment.source.load().to_string(),
+        "paused": environment.paused.load().as_ref().map(|it| json!({"since": it.since_ms, "requestId": it.request_id})),
         "phase": sync.as_ref().map(|sync| sync.phase.to_string()),
         "stale": stale,
         "staleSince": stale.then_some(stale_since),

@@ -83,7 +83,7 @@ async fn route(context: &ConnectionContext, request: Request<Incoming>) -> Route
             .await
             .and_then(|a| Ok((api.evaluation(&a, headers, target, flag)?, a)))
             .map(with_environment),
-        Route::Stream => Ok(api.stream((&parts.method, parts.version), headers, memo, context.carrier.clone()).await),
+        Route::Stream => Ok(api.stream((&parts.method, parts.version), headers, context).await),
         Route::PostMetrics { environment } => match data(environment).await {
             Ok(access) => {
                 let answer = api.take_metrics(&access.environment.id, headers, body).await;

@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use super::body::{Body, CompressError, Row};
 use super::content::{Content, EnvironmentId};
-use super::item::{Item, ItemKey, ItemKind};
+use super::follow::LeaderState;
+use super::item::{Digest, Item, ItemKey, ItemKind};
 use super::ledger::{Change, ChangeKind, Ledger, Moment, Origin, ServedVersions};
 use super::log::{ChangeLog, LogEntry, LogPosition, Message, entries};
 use super::served::ServedItem;
+use super::target_changes::TargetChanges;
 use super::{Epoch, Names, Revision, Snapshot};
 use crate::evaluate::{CompileError, CompileOptions, CompiledEnvironment, Source, Warning};
 use crate::model::Target;
@@ -23,7 +25,13 @@ pub struct Input<'a> {
     pub content: Content,
     /// Served versions that came beside the content.
     pub served: Option<&'a ServedVersions>,
+    /// Set where another relay wrote the content.
+    pub leader: Option<&'a LeaderState>,
+    /// See [`Snapshot::credential`].
+    pub credential: Arc<str>,
     pub base: Base<'a>,
+    /// Taken where this relay begins to write what another wrote before.
+    pub new_epoch: Epoch,
     /// Unix seconds.
     pub now_unix_s: i64,
     pub options: &'a CompileOptions,
@@ -36,7 +44,7 @@ pub enum Base<'a> {
     Snapshot(&'a Snapshot),
     /// Nothing in memory: the epoch, last sequence and ledger that outlived
     /// the process before; an empty ledger if nothing did.
-    Ledger { epoch: Epoch, sequence: u64, ledger: Ledger },
+    Ledger { epoch: Epoch, sequence: u64, ledger: Ledger, followed: bool },
 }
 
 /// A new snapshot with what to say about it.
@@ -60,6 +68,9 @@ pub enum BuildError {
     Item { identifier: String, source: JsonError },
     #[error(transparent)]
     Compress(#[from] CompressError),
+    /// The content is not what the leader has.
+    #[error("the content has the digest {found} and should have {expected}")]
+    Digest { found: Digest, expected: Digest },
 }
 
 /// Makes the next snapshot of an environment; `None` if nothing changed.
@@ -75,28 +86,75 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
         input.content.share_with(&previous.content);
     }
     let digest = input.content.digest();
-    let (epoch, sequence, mut ledger) = match input.base {
-        Base::Snapshot(s) => (s.revision.epoch, s.revision.sequence + 1, s.ledger.clone()),
-        Base::Ledger { epoch, sequence, ledger } => (epoch, sequence + 1, ledger),
+    if let Some(expected) = input.leader.map(|leader| leader.revision.digest).filter(|expected| *expected != digest) {
+        return Err(BuildError::Digest { found: digest, expected });
+    }
+    let (base, mut ledger, followed) = match input.base {
+        Base::Snapshot(s) => ((s.revision.epoch, s.revision.sequence), s.ledger.clone(), s.followed),
+        Base::Ledger { epoch, sequence, ledger, followed } => ((epoch, sequence), ledger, followed),
+    };
+    let (epoch, sequence) = match input.leader {
+        Some(leader) => (leader.revision.epoch, leader.revision.sequence),
+        None if followed => (input.new_epoch, base.1 + 1),
+        None => (base.0, base.1 + 1),
     };
     let now = Moment { unix_s: input.now_unix_s, sequence };
     let unknown_past = previous.is_none() && ledger == Ledger::default();
     let risen = input.served.map(|served| ledger.merge(served, now)).unwrap_or_default();
-    if let Some(previous) = previous
-        && previous.revision.digest == digest
-        && previous.ledger == ledger
-    {
-        return Ok(None);
-    }
-    let mut changes = ledger.apply(&input.content, now);
+    let mut changes = match input.leader {
+        Some(leader) => ledger.follow(&input.content, leader, input.now_unix_s),
+        None => {
+            if let Some(previous) = previous
+                && previous.revision.digest == digest
+                && previous.ledger == ledger
+                && previous.credential == input.credential
+            {
+                return Ok(None);
+            }
+            ledger.apply(&input.content, now)
+        }
+    };
     add_risen(&mut changes, risen, &ledger);
+    if epoch != base.0 {
+        // Sequences of the epoch before cannot be compared.
+        (ledger.origin, ledger.forgotten_sequence) = (None, 0);
+        ledger.entries.values_mut().for_each(|entry| entry.sequence = entry.sequence.min(sequence));
+    }
     if unknown_past {
         ledger.origin = Some(Origin { sequence, digest });
+    }
+    let before = previous.map(|previous| &previous.content);
+    if epoch != base.0 || before.is_none_or(|before| before.key_hashes != input.content.key_hashes) {
+        ledger.keys_sequence = sequence;
+    }
+    let remembered = previous.filter(|_| epoch == base.0).map(|previous| &previous.target_changes);
+    let target_changes = match (remembered, before) {
+        (Some(remembered), Some(before)) => match remembered.with(before, &input.content, sequence) {
+            Some(changed) => {
+                ledger.targets_sequence = sequence;
+                changed
+            }
+            None => remembered.clone(),
+        },
+        _ => {
+            ledger.targets_sequence = sequence;
+            TargetChanges::beginning_at(sequence)
+        }
+    };
+    if let (Some(previous), Some(leader)) = (previous, input.leader)
+        && previous.revision == leader.revision
+        && previous.ledger == ledger
+        && previous.credential == input.credential
+    {
+        return Ok(None);
     }
     let (compiled, warnings) = compile(&input.content, previous, input.options)?;
     let flags = serve(&input.content.flags, &ledger, previous.map(|s| &s.flags), input.options.and_rules)?;
     let segments = serve(&input.content.segments, &ledger, previous.map(|s| &s.segments), input.options.and_rules)?;
-    let (log, client_log) = logs(&input.environment, previous, &changes, &ledger, &compiled, &flags, now);
+    let place = previous.map_or(1, |previous| previous.place + 1);
+    let same_epoch = epoch == base.0;
+    let (log, client_log) =
+        logs(&input.environment, previous, &changes, &ledger, &compiled, &flags, (now, place, same_epoch));
     let snapshot = Snapshot {
         names: names(&input.content, previous),
         revision: Revision { epoch, sequence, digest },
@@ -115,7 +173,11 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
         segments,
         log,
         client_log,
-        changed_at: now.unix_s,
+        place,
+        followed: input.leader.is_some(),
+        target_changes,
+        credential: input.credential,
+        changed_at: if changes.is_empty() { previous.map_or(now.unix_s, |s| s.changed_at) } else { now.unix_s },
     };
     let narrowed = snapshot.segments.iter().filter(|segment| segment.loses_rules);
     let narrowed = narrowed.map(|segment| Arc::clone(&segment.item.key.identifier)).collect();
@@ -213,20 +275,23 @@ fn logs(
     ledger: &Ledger,
     compiled: &CompiledEnvironment,
     flags: &[Arc<ServedItem>],
-    now: Moment,
+    (now, place, same_epoch): (Moment, u64, bool),
 ) -> (ChangeLog, ChangeLog) {
     let Some(previous) = previous else {
         let log = history(environment, ledger, changes);
         return (log.clone(), log);
     };
-    let told = changes.iter().map(|change| (change.key.clone(), change.kind, change.version));
-    let direct = entries(environment, now.sequence, now.unix_s, told.clone());
+    let sequence = |key: &ItemKey| ledger.entries.get(key).map_or(now.sequence, |entry| entry.sequence);
+    let told = changes.iter().map(|change| (change.key.clone(), change.kind, change.version, sequence(&change.key)));
+    let direct = entries(environment, place, now.unix_s, told.clone());
     let dependents = dependents(changes, previous, compiled).into_iter().filter_map(|identifier| {
-        super::find(flags, &identifier).map(|served| (served.item.key.clone(), ChangeKind::Patch, served.version))
+        super::find(flags, &identifier)
+            .map(|served| (served.item.key.clone(), ChangeKind::Patch, served.version, now.sequence))
     });
-    let for_clients = entries(environment, now.sequence, now.unix_s, told.chain(dependents));
+    let for_clients = entries(environment, place, now.unix_s, told.chain(dependents));
     let remembered = |key: &ItemKey| ledger.entries.contains_key(key);
-    (previous.log.with(direct, remembered), previous.client_log.with(for_clients, remembered))
+    let (log, client_log) = (previous.log.with(direct, remembered), previous.client_log.with(for_clients, remembered));
+    if same_epoch { (log, client_log) } else { (log.renumbered(sequence), client_log.renumbered(sequence)) }
 }
 
 /// Flags other than the changed ones whose answers may have changed, by the
@@ -248,16 +313,19 @@ fn dependents(changes: &[Change], previous: &Snapshot, compiled: &CompiledEnviro
 /// The log of a first snapshot: everything its ledger knows.
 fn history(environment: &EnvironmentId, ledger: &Ledger, changes: &[Change]) -> ChangeLog {
     let kinds: HashMap<&ItemKey, ChangeKind> = changes.iter().map(|change| (&change.key, change.kind)).collect();
+    let mut oldest_first: Vec<_> = ledger.entries.iter().collect();
+    oldest_first.sort_by_key(|(_, entry)| entry.sequence);
     let entry = |(ordinal, (key, entry)): (u32, (&ItemKey, &super::ledger::Entry))| {
         let otherwise = if entry.deleted { ChangeKind::Delete } else { ChangeKind::Patch };
         let kind = kinds.get(key).copied().unwrap_or(otherwise);
         Arc::new(LogEntry {
-            position: LogPosition { sequence: entry.sequence, ordinal },
+            position: LogPosition { place: 0, ordinal },
             key: key.clone(),
+            sequence: entry.sequence,
             changed_at: entry.changed_at,
             made_at: Instant::now(),
             message: Message::change(environment, key, kind, entry.served),
         })
     };
-    ChangeLog::new((0..).zip(&ledger.entries).map(entry).collect())
+    ChangeLog::new((0..).zip(oldest_first).map(entry).collect())
 }

@@ -70,6 +70,12 @@ pub struct Ledger {
     /// Where the ledger was made without knowing what was served before:
     /// the sequence and content digest of that first moment.
     pub origin: Option<Origin>,
+    /// The sequence of the last change of key hashes.
+    pub keys_sequence: u64,
+    /// The sequence of the last change of configured targets.
+    pub targets_sequence: u64,
+    /// The newest sequence of a tombstone that was dropped.
+    pub forgotten_sequence: u64,
 }
 
 /// The start of a ledger that knew nothing of the past.
@@ -126,7 +132,7 @@ impl Ledger {
             // Only the served version of this very content was known.
             None if !entry.deleted => source.max(entry.served),
             Some(_) if !entry.deleted && source > entry.served => source,
-            _ => source.max(entry.served.saturating_add(1)).max(now.unix_s - VERSION_CLOCK_ZERO),
+            _ => source.max(entry.raised(now)),
         };
         *entry = Entry::live(served, item.digest, now);
         Some(Change { key: item.key.clone(), kind, version: served, raised: served > source })
@@ -177,7 +183,7 @@ impl Ledger {
         self.entries.get(&item.key).map_or_else(|| item.version.unwrap_or(1), |entry| entry.served)
     }
 
-    fn drop_old_tombstones(&mut self) {
+    pub(super) fn drop_old_tombstones(&mut self) {
         let mut tombstones: Vec<(u64, &ItemKey)> =
             self.entries.iter().filter(|(_, e)| e.deleted).map(|(key, e)| (e.sequence, key)).collect();
         if tombstones.len() <= MAX_TOMBSTONES {
@@ -189,13 +195,20 @@ impl Ledger {
         for key in old {
             if let Some(entry) = self.entries.remove(&key) {
                 self.floor = self.floor.max(entry.served);
+                self.forgotten_sequence = self.forgotten_sequence.max(entry.sequence);
             }
         }
     }
 }
 
 impl Entry {
-    fn live(served: i64, digest: Digest, now: Moment) -> Self {
+    /// The version above everything that was served, here and, by the clock,
+    /// by others.
+    pub(super) fn raised(&self, now: Moment) -> i64 {
+        self.served.saturating_add(1).max(now.unix_s - VERSION_CLOCK_ZERO)
+    }
+
+    pub(super) fn live(served: i64, digest: Digest, now: Moment) -> Self {
         Entry { served, digest: Some(digest), sequence: now.sequence, changed_at: now.unix_s, deleted: false }
     }
 }
@@ -216,7 +229,7 @@ impl ServedVersions {
     }
 }
 
-fn contains(content: &Content, key: &ItemKey) -> bool {
+pub(super) fn contains(content: &Content, key: &ItemKey) -> bool {
     use super::content::find;
     use super::item::ItemKind;
     match key.kind {

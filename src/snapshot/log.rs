@@ -11,19 +11,13 @@ use super::item::{ItemKey, ItemKind};
 use super::ledger::ChangeKind;
 use crate::model::json::write_string;
 
-/// A place in a log: everything up to and with it was taken.
+/// A place in a log: everything up to and with it was taken. It means
+/// something in this process only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPosition {
-    pub sequence: u64,
+    /// [`Snapshot::place`](super::Snapshot::place) of the change.
+    pub place: u64,
     pub ordinal: u32,
-}
-
-impl LogPosition {
-    /// The place behind all that happened up to this sequence.
-    #[must_use]
-    pub fn after(sequence: u64) -> Self {
-        LogPosition { sequence, ordinal: u32::MAX }
-    }
 }
 
 /// The newest change of one item.
@@ -31,6 +25,8 @@ impl LogPosition {
 pub struct LogEntry {
     pub position: LogPosition,
     pub key: ItemKey,
+    /// The sequence of the change, in the snapshot's epoch.
+    pub sequence: u64,
     /// Unix seconds of the change.
     pub changed_at: i64,
     /// When this process made the entry.
@@ -121,10 +117,36 @@ impl ChangeLog {
         self.entries.get(self.entries.partition_point(|entry| entry.position <= after))
     }
 
+    /// The place before the first entry that was made recently.
+    #[must_use]
+    pub fn before_recent(&self, is_recent: impl Fn(Instant) -> bool) -> LogPosition {
+        let older = self.entries.partition_point(|entry| !is_recent(entry.made_at));
+        let last = older.checked_sub(1).and_then(|index| self.entries.get(index));
+        last.map_or(LogPosition::default(), |entry| entry.position)
+    }
+
     /// All entries behind a place, oldest first.
     pub fn since(&self, after: LogPosition) -> impl Iterator<Item = &Arc<LogEntry>> {
         let start = self.entries.partition_point(|entry| entry.position <= after);
         self.entries.get(start..).unwrap_or_default().iter()
+    }
+
+    /// This log with the sequences of another epoch.
+    #[must_use]
+    pub fn renumbered(&self, sequence: impl Fn(&ItemKey) -> u64) -> Self {
+        let renumbered = |entry: &Arc<LogEntry>| {
+            let LogEntry { position, changed_at, made_at, .. } = **entry;
+            let (key, message) = (entry.key.clone(), entry.message.clone());
+            let sequence = sequence(&key);
+            Arc::new(LogEntry { position, key, sequence, changed_at, made_at, message })
+        };
+        ChangeLog { entries: self.entries.iter().map(renumbered).collect() }
+    }
+
+    /// How many entries are behind a place.
+    #[must_use]
+    pub fn count_since(&self, after: LogPosition) -> usize {
+        self.entries.len() - self.entries.partition_point(|entry| entry.position <= after)
     }
 
     /// The newest place.
@@ -134,21 +156,23 @@ impl ChangeLog {
     }
 }
 
-/// Makes the entries of one sequence, numbered in their order.
+/// Makes the entries of one snapshot, numbered in their order. A row is a
+/// change and its sequence.
 #[must_use]
 pub fn entries(
     environment: &EnvironmentId,
-    sequence: u64,
+    place: u64,
     changed_at: i64,
-    rows: impl IntoIterator<Item = (ItemKey, ChangeKind, i64)>,
+    rows: impl IntoIterator<Item = (ItemKey, ChangeKind, i64, u64)>,
 ) -> Vec<Arc<LogEntry>> {
     let numbered = (0..).zip(rows);
     numbered
-        .map(|(ordinal, (key, kind, version))| {
+        .map(|(ordinal, (key, kind, version, sequence))| {
             let message = Message::change(environment, &key, kind, version);
             Arc::new(LogEntry {
-                position: LogPosition { sequence, ordinal },
+                position: LogPosition { place, ordinal },
                 key,
+                sequence,
                 changed_at,
                 made_at: Instant::now(),
                 message,
@@ -184,14 +208,14 @@ mod tests {
     #[test]
     fn an_item_that_changes_again_moves_and_is_seen_once() {
         let environment = EnvironmentId::new("e");
-        let row = |name: &str| (key(name), ChangeKind::Patch, 1);
+        let row = |name: &str| (key(name), ChangeKind::Patch, 1, 1);
         let log = ChangeLog::new(entries(&environment, 1, 0, [row("a"), row("b"), row("c")]));
         let log = log.with(entries(&environment, 2, 0, [row("b")]), |_| true);
         let names = |after| log.since(after).map(|e| e.key.identifier.to_string()).collect::<Vec<_>>();
         assert_eq!(names(LogPosition::default()), ["a", "c", "b"]);
-        assert_eq!(names(LogPosition::after(1)), ["b"]);
-        assert_eq!(log.next(LogPosition { sequence: 1, ordinal: 0 }).unwrap().key, key("c"));
-        assert_eq!(log.end(), LogPosition { sequence: 2, ordinal: 0 });
+        assert_eq!(names(LogPosition { place: 1, ordinal: u32::MAX }), ["b"]);
+        assert_eq!(log.next(LogPosition { place: 1, ordinal: 0 }).unwrap().key, key("c"));
+        assert_eq!(log.end(), LogPosition { place: 2, ordinal: 0 });
         assert!(log.next(log.end()).is_none());
     }
 }

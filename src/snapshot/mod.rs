@@ -6,11 +6,13 @@ pub mod archive;
 pub mod body;
 pub mod build;
 pub mod content;
+pub mod follow;
 pub mod item;
 pub mod ledger;
 pub mod log;
 pub mod report;
 pub mod served;
+pub mod target_changes;
 pub mod tree;
 
 use std::collections::HashMap;
@@ -25,6 +27,7 @@ use item::Digest;
 use ledger::Ledger;
 use log::ChangeLog;
 use served::ServedItem;
+use target_changes::TargetChanges;
 
 /// The random id of a writer's life. Sequences of different epochs cannot be
 /// compared.
@@ -101,6 +104,15 @@ pub struct Snapshot {
     pub log: ChangeLog,
     /// What client-side SDKs are told: dependent flags too.
     pub client_log: ChangeLog,
+    /// Counts the snapshots of the environment in this process: the place of
+    /// its changes in the logs.
+    pub place: u64,
+    /// True if another relay wrote this state: its epoch and sequence are not
+    /// this relay's to go on with.
+    pub followed: bool,
+    pub target_changes: TargetChanges,
+    /// What its content came by; under this name it is stored.
+    pub credential: Arc<str>,
     /// Unix seconds of the last change.
     pub changed_at: i64,
 }

@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::pause::Pause;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKey;
 use crate::snapshot::ledger::ChangeKind;
 use crate::store::Store;
 use crate::store::durable::DataDir;
 use crate::store::durable::persister::Pending;
-use crate::store::writer::{Applied, Offered, PrepareError, StoreWriter};
+use crate::store::source_status::SourceKind;
+use crate::store::writer::{Applied, Offered, PrepareError, Prepared, StoreWriter};
 
 /// Warnings of one environment that are logged one by one; the rest is a
 /// number.
@@ -23,12 +25,41 @@ pub struct Durable {
     pub pending: Arc<Pending>,
 }
 
+/// Snapshots that are built, with what belongs to swapping them in.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub prepared: Prepared,
+    environments: Vec<EnvironmentId>,
+    /// Not served before.
+    fresh: Vec<EnvironmentId>,
+    /// Those that go, and under which credential they were stored.
+    pub gone: Vec<(EnvironmentId, Arc<str>)>,
+}
+
+/// What a source brings.
+#[derive(Debug)]
+pub struct Delivery {
+    pub kind: SourceKind,
+    pub offered: BTreeMap<EnvironmentId, Offered>,
+    /// Environments that it no longer has.
+    pub removed: BTreeSet<EnvironmentId>,
+}
+
+impl Delivery {
+    /// These environments, and none that went.
+    #[must_use]
+    pub fn of(kind: SourceKind, offered: BTreeMap<EnvironmentId, Offered>) -> Self {
+        Delivery { kind, offered, removed: BTreeSet::new() }
+    }
+}
+
 /// The store's writing half with what belongs to every swap.
 #[derive(Debug)]
 pub struct Intake {
     store: Store,
-    writer: StoreWriter,
-    durable: Option<Durable>,
+    pub(super) writer: StoreWriter,
+    pub(super) durable: Option<Durable>,
+    pub(super) paused: BTreeMap<EnvironmentId, Pause>,
     /// Bounded by the number of items that ever lived here.
     warned_versions: HashSet<(EnvironmentId, ItemKey)>,
     warned: HashSet<(EnvironmentId, String)>,
@@ -37,7 +68,14 @@ pub struct Intake {
 impl Intake {
     #[must_use]
     pub fn new(store: Store, writer: StoreWriter, durable: Option<Durable>) -> Self {
-        Intake { store, writer, durable, warned_versions: HashSet::new(), warned: HashSet::new() }
+        Intake {
+            store,
+            writer,
+            durable,
+            paused: BTreeMap::new(),
+            warned_versions: HashSet::new(),
+            warned: HashSet::new(),
+        }
     }
 
     #[must_use]
@@ -51,35 +89,61 @@ impl Intake {
         &self.store
     }
 
-    /// Builds and swaps in. Needs CPU: call it where blocking is allowed.
-    /// `credential` says under what an environment's content is stored.
+    /// Builds and swaps in what a source brings; what an import has paused is
+    /// kept for later. Needs CPU: call it where blocking is allowed.
     ///
     /// # Errors
     /// Content that cannot be served; nothing changed.
-    pub fn swap_in(
+    pub fn swap_in(&mut self, mut delivery: Delivery, now_unix_s: i64) -> Result<(), PrepareError> {
+        self.withhold(&mut delivery);
+        for id in delivery.removed.iter().filter(|id| self.is_served(id)) {
+            tracing::warn!(environment = %id, "environment removed: its source no longer has it; its streams are closed");
+        }
+        let prepared = self.prepare(delivery.offered, delivery.removed, now_unix_s)?;
+        self.commit(prepared, delivery.kind, true);
+        Ok(())
+    }
+
+    /// Builds beside what is served.
+    pub(super) fn prepare(
         &mut self,
         offered: BTreeMap<EnvironmentId, Offered>,
         removed: BTreeSet<EnvironmentId>,
-        credential: &dyn Fn(&EnvironmentId) -> Arc<str>,
         now_unix_s: i64,
-    ) -> Result<(), PrepareError> {
-        for id in &removed {
-            tracing::warn!(environment = %id, "environment removed: its source no longer has it; its streams are closed");
-        }
-        let unknown: Vec<EnvironmentId> = offered.keys().filter(|id| !self.is_served(id)).cloned().collect();
-        unknown.iter().for_each(|id| self.recall(id));
-        let gone = removed.clone();
+    ) -> Result<Ready, PrepareError> {
+        let environments: Vec<EnvironmentId> = offered.keys().cloned().collect();
+        let fresh: Vec<EnvironmentId> = environments.iter().filter(|id| !self.is_served(id)).cloned().collect();
+        fresh.iter().for_each(|id| self.recall(id));
+        let index = self.store.index();
+        let stored = |id: &EnvironmentId| {
+            let environment = index.environment(id.as_str())?;
+            let credential = environment.snapshot().as_ref().map(|snapshot| Arc::clone(&snapshot.credential));
+            Some((id.clone(), credential?))
+        };
+        let gone = removed.iter().filter_map(stored).collect();
+        drop(index);
         let prepared = self.writer.prepare(offered, removed, now_unix_s)?;
-        let applied = self.writer.commit(prepared);
-        unknown.iter().for_each(|id| self.recall_targets(id));
-        if let Some(durable) = &self.durable {
-            let changed = applied.iter().map(|applied| &applied.environment);
-            changed.chain(&gone).for_each(|id| durable.pending.note(id, &credential(id)));
+        Ok(Ready { prepared, environments, fresh, gone })
+    }
+
+    /// Swaps in. `note`: what changed still has to be written.
+    pub(super) fn commit(&mut self, ready: Ready, kind: SourceKind, note: bool) -> Vec<Applied> {
+        let applied = self.writer.commit(ready.prepared);
+        ready.fresh.iter().for_each(|id| self.recall_targets(id));
+        let index = self.store.index();
+        for environment in ready.environments.iter().filter_map(|id| index.environment(id.as_str())) {
+            if **environment.source.load() != kind {
+                environment.source.store(Arc::new(kind));
+            }
         }
-        for applied in applied {
-            self.announce(&applied);
+        drop(index);
+        if let Some(durable) = self.durable.as_ref().filter(|_| note) {
+            let none = Arc::from("");
+            applied.iter().for_each(|applied| durable.pending.note(&applied.environment, &none));
+            ready.gone.iter().for_each(|(id, credential)| durable.pending.note(id, credential));
         }
-        Ok(())
+        applied.iter().for_each(|applied| self.announce(applied));
+        applied
     }
 
     fn is_served(&self, id: &EnvironmentId) -> bool {
@@ -93,7 +157,7 @@ impl Intake {
             return;
         }
         match durable.directory.read_past(id) {
-            Ok(Some(past)) => self.writer.remember(id.clone(), past),
+            Ok(Some(stored)) => self.writer.remember(id.clone(), stored.past),
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(environment = %id, %error, "the ledger of served versions is lost; versions go on by the clock");

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
+use super::gate::{Gate, GateTimes};
 use super::source_status::{PausedSource, SourceKind};
 use super::sync_state::SyncState;
 use super::targets::StoredTargets;
@@ -17,8 +18,8 @@ use crate::telemetry::requests::RequestCounts;
 /// What streams wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// The snapshot with this sequence is served.
-    Sequence(u64),
+    /// So many changes were published.
+    Published(u64),
     /// The environment is no longer there.
     Removed,
 }
@@ -29,6 +30,8 @@ pub struct Environment {
     pub id: EnvironmentId,
     snapshot: ArcSwapOption<Snapshot>,
     signal: watch::Sender<Signal>,
+    /// What streams may be told of.
+    pub gate: Gate,
     pub targets: StoredTargets,
     pub requests: RequestCounts,
     /// How its own source is doing; `None` where one source gives all
@@ -49,7 +52,8 @@ impl Environment {
         Environment {
             id,
             snapshot: ArcSwapOption::empty(),
-            signal: watch::Sender::new(Signal::Sequence(0)),
+            signal: watch::Sender::new(Signal::Published(0)),
+            gate: Gate::default(),
             targets: StoredTargets::new(max_targets),
             requests: RequestCounts::default(),
             sync: ArcSwapOption::empty(),
@@ -73,11 +77,46 @@ impl Environment {
     }
 
     /// Swaps the snapshot, then wakes the streams: who is told of a change
-    /// and asks finds it.
-    pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        let sequence = snapshot.revision.sequence;
+    /// and asks finds it. Where other relays follow, streams are woken when
+    /// they have it, too.
+    pub(super) fn publish(self: &Arc<Self>, snapshot: Arc<Snapshot>, times: &GateTimes) {
+        let place = snapshot.place;
         self.snapshot.store(Some(snapshot));
-        self.signal.send_replace(Signal::Sequence(sequence));
+        if self.gate.published(place) {
+            self.wake_streams();
+        } else {
+            times.wait_for(self);
+        }
+    }
+
+    fn wake_streams(&self) {
+        self.signal.send_if_modified(|signal| match signal {
+            Signal::Published(count) => {
+                *count += 1;
+                true
+            }
+            Signal::Removed => false,
+        });
+    }
+
+    /// A follower has everything up to this place of the change log.
+    pub fn acknowledged(&self, follower: u64, place: u64) {
+        if self.gate.acknowledged(follower, place) {
+            self.wake_streams();
+        }
+    }
+
+    /// A follower went.
+    pub fn left(&self, follower: u64) {
+        if self.gate.left(follower) {
+            self.wake_streams();
+        }
+    }
+
+    pub(super) fn time_is_over(&self) {
+        if self.gate.time_is_over() {
+            self.wake_streams();
+        }
     }
 
     /// Tells the streams that the environment is gone.

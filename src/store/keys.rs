@@ -77,6 +77,12 @@ impl KeyCertainty {
         *self.certain.borrow() && (!self.can_be_asked() || self.rounds.borrow().complete > arrival.0)
     }
 
+    /// True while the key lists are complete and fresh.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        *self.certain.borrow()
+    }
+
     /// True where the source can be asked about a key.
     #[must_use]
     pub fn can_be_asked(&self) -> bool {

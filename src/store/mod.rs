@@ -2,25 +2,35 @@
 //! atomically; who may log in where; stored targets; and what outlives the
 //! process. Readers never lock. Who holds the [`StoreWriter`] may change it.
 
+pub mod administration;
 pub mod durable;
 pub mod environment;
+pub mod gate;
 pub mod keys;
 pub mod peers;
 pub mod source_status;
+pub mod streams;
 pub mod sync_state;
 pub mod targets;
 pub mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{broadcast, watch};
 
 use crate::evaluate::CompileOptions;
 use crate::snapshot::content::{EnvironmentId, KeyHash};
+use crate::snapshot::item::Digest;
 use environment::Environment;
+use gate::GateTimes;
 use keys::KeyCertainty;
 use peers::Peers;
+use source_status::PausedSource;
+use streams::OpenStreams;
+use targets::StoredTarget;
 use writer::StoreWriter;
 
 /// Bounds and rules that hold for all environments.
@@ -29,6 +39,18 @@ pub struct StoreSettings {
     pub compile: CompileOptions,
     /// Stored targets per environment.
     pub max_targets: usize,
+}
+
+/// Learnt targets that a follower may be behind.
+const LEARNT_AHEAD: usize = 256;
+
+/// A target that an SDK brought.
+#[derive(Clone, Debug)]
+pub struct Learnt {
+    pub environment: EnvironmentId,
+    pub target: Arc<StoredTarget>,
+    /// The follower whose SDK it was; "" for one of this relay's own.
+    pub from: Arc<str>,
 }
 
 /// Which environments there are and which keys lead to them. Immutable:
@@ -64,6 +86,22 @@ impl Index {
         all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         all
     }
+
+    /// Over everything that is served: for each environment that has a
+    /// snapshot, sorted by id, the id, NUL and the digest. Equal digests,
+    /// equal content.
+    #[must_use]
+    pub fn content_digest(&self) -> Digest {
+        let mut whole = Sha256::new();
+        for environment in self.sorted() {
+            if let Some(snapshot) = environment.snapshot().as_ref() {
+                whole.update(environment.id.as_str());
+                whole.update([0]);
+                whole.update(snapshot.revision.digest.0);
+            }
+        }
+        Digest(whole.finalize().into())
+    }
 }
 
 #[derive(Debug)]
@@ -72,6 +110,17 @@ struct Shared {
     certainty: KeyCertainty,
     settings: StoreSettings,
     peers: Arc<Peers>,
+    gates: Arc<GateTimes>,
+    changes: watch::Sender<u64>,
+    paused: ArcSwap<BTreeMap<EnvironmentId, PausedSource>>,
+    streams: Arc<OpenStreams>,
+    learnt: broadcast::Sender<Learnt>,
+}
+
+impl Shared {
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
 }
 
 /// The reading half.
@@ -89,6 +138,11 @@ impl Store {
             certainty: KeyCertainty::default(),
             settings,
             peers: Arc::default(),
+            gates: Arc::default(),
+            changes: watch::Sender::new(0),
+            paused: ArcSwap::default(),
+            learnt: broadcast::Sender::new(LEARNT_AHEAD),
+            streams: Arc::default(),
         });
         (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
     }
@@ -106,10 +160,52 @@ impl Store {
         self.shared.certainty.is_certain(arrival) && self.index().is_complete()
     }
 
+    /// Environments whose source is paused by an import.
+    #[must_use]
+    pub fn paused(&self) -> Arc<BTreeMap<EnvironmentId, PausedSource>> {
+        self.shared.paused.load_full()
+    }
+
+    /// Takes a target that an SDK brought, here or to a relay that follows
+    /// this one (`from`), and lets followers know.
+    pub fn learn(&self, environment: &Arc<Environment>, stored: StoredTarget, from: &str) {
+        let target = Arc::new(stored);
+        if environment.targets.put(Arc::clone(&target)) && self.shared.learnt.receiver_count() > 0 {
+            let (environment, from) = (environment.id.clone(), Arc::from(from));
+            // Who left meanwhile need not know.
+            let _ = self.shared.learnt.send(Learnt { environment, target, from });
+        }
+    }
+
+    /// Targets that are learnt from now on. Who is slow misses some: SDKs
+    /// bring them again.
+    #[must_use]
+    pub fn learnt(&self) -> broadcast::Receiver<Learnt> {
+        self.shared.learnt.subscribe()
+    }
+
+    /// Counts swaps: who follows the store looks again when it changes.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// The gates of environments that other relays follow.
+    #[must_use]
+    pub fn gates(&self) -> &Arc<GateTimes> {
+        &self.shared.gates
+    }
+
     /// The other relays.
     #[must_use]
     pub fn peers(&self) -> &Arc<Peers> {
         &self.shared.peers
+    }
+
+    /// The SDK streams that are open.
+    #[must_use]
+    pub fn streams(&self) -> &Arc<OpenStreams> {
+        &self.shared.streams
     }
 
     /// How sure the relay is of its key list.

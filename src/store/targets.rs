@@ -48,7 +48,8 @@ impl StoredTargets {
 
     /// Stores a target, and remembers to write it if that is news.
     /// Returns whether it was.
-    pub fn put(&self, stored: StoredTarget) -> bool {
+    pub fn put(&self, stored: impl Into<Arc<StoredTarget>>) -> bool {
+        let stored = stored.into();
         if self.get(&stored.target.identifier).is_some_and(|known| known.json == stored.json) {
             return false;
         }
@@ -61,8 +62,8 @@ impl StoredTargets {
     }
 
     /// Stores a target that was read from disk.
-    pub fn restore(&self, stored: StoredTarget) -> Arc<StoredTarget> {
-        let stored = Arc::new(stored);
+    pub fn restore(&self, stored: impl Into<Arc<StoredTarget>>) -> Arc<StoredTarget> {
+        let stored = stored.into();
         let key = Arc::from(stored.target.identifier.as_str());
         self.cache().insert(key, Arc::clone(&stored));
         stored

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::environment::Environment;
+use super::source_status::PausedSource;
 use super::{Index, Shared};
 use crate::evaluate::Warning;
 use crate::snapshot::build::{Base, BuildError, Built, Input, build};
 use crate::snapshot::content::{Content, EnvironmentId, KeyHash};
+use crate::snapshot::follow::LeaderState;
 use crate::snapshot::ledger::{Change, Ledger, ServedVersions};
 use crate::snapshot::{Epoch, Revision, Snapshot};
 
@@ -18,6 +20,8 @@ pub struct Past {
     pub epoch: Epoch,
     pub sequence: u64,
     pub ledger: Ledger,
+    /// See [`Snapshot::followed`].
+    pub followed: bool,
 }
 
 /// One environment's content as a source gives it.
@@ -26,6 +30,10 @@ pub struct Offered {
     pub content: Content,
     /// Served versions that came beside it.
     pub served: Option<ServedVersions>,
+    /// Set where another relay wrote it.
+    pub leader: Option<LeaderState>,
+    /// What it came by; under this name it is stored.
+    pub credential: Arc<str>,
 }
 
 /// What a commit did to one environment.
@@ -44,6 +52,13 @@ pub struct Applied {
 pub struct Prepared {
     built: Vec<(EnvironmentId, Built)>,
     removed: BTreeSet<EnvironmentId>,
+}
+
+impl Prepared {
+    /// What was built; an environment that did not change is left out.
+    pub fn built(&self) -> impl Iterator<Item = (&EnvironmentId, &Built)> {
+        self.built.iter().map(|(id, built)| (id, built))
+    }
 }
 
 /// Content that cannot be served, and whose.
@@ -90,6 +105,15 @@ impl StoreWriter {
         &self.shared.certainty
     }
 
+    /// Notes which sources are paused.
+    pub fn show_paused<'a>(&self, paused: impl Iterator<Item = (&'a EnvironmentId, &'a PausedSource)>) {
+        let paused: BTreeMap<_, _> = paused.map(|(id, source)| (id.clone(), source.clone())).collect();
+        for (id, environment) in &self.shared.index.load().environments {
+            environment.paused.store(paused.get(id).cloned().map(Arc::new));
+        }
+        self.shared.paused.store(Arc::new(paused));
+    }
+
     /// Makes an environment known, without content, and gives it out.
     pub fn open(&self, id: &EnvironmentId) -> Arc<Environment> {
         if let Some(known) = self.shared.index.load().environments.get(id) {
@@ -122,6 +146,9 @@ impl StoreWriter {
                 environment: id.clone(),
                 content: offer.content,
                 served: offer.served.as_ref(),
+                leader: offer.leader.as_ref(),
+                credential: offer.credential,
+                new_epoch: Epoch(rand::random()),
                 base: self.base(&id, current.as_deref()),
                 now_unix_s,
                 options: &self.shared.settings.compile,
@@ -139,9 +166,13 @@ impl StoreWriter {
         match (current, self.pasts.get(id)) {
             (Some(snapshot), _) => Base::Snapshot(snapshot),
             (None, Some(past)) => {
-                Base::Ledger { epoch: past.epoch, sequence: past.sequence, ledger: past.ledger.clone() }
+                let Past { epoch, sequence, ledger, followed } = past.clone();
+                Base::Ledger { epoch, sequence, ledger, followed }
             }
-            (None, None) => Base::Ledger { epoch: Epoch(rand::random()), sequence: 0, ledger: Ledger::default() },
+            (None, None) => {
+                let epoch = Epoch(rand::random());
+                Base::Ledger { epoch, sequence: 0, ledger: Ledger::default(), followed: false }
+            }
         }
     }
 
@@ -179,7 +210,8 @@ impl StoreWriter {
         let same_keys =
             gone.is_empty() && publish.iter().all(|(environment, snapshot)| has_same_keys(environment, snapshot));
         if same_keys {
-            publish.into_iter().for_each(|(environment, snapshot)| environment.publish(snapshot));
+            publish.into_iter().for_each(|(environment, snapshot)| environment.publish(snapshot, &self.shared.gates));
+            self.shared.changed();
             return applied;
         }
         // An environment's keys may only lead to it once it can answer.
@@ -190,9 +222,10 @@ impl StoreWriter {
         drop(fresh);
         self.take_keys_away(&before, &after);
         for (environment, snapshot) in publish {
-            environment.publish(snapshot);
+            environment.publish(snapshot, &self.shared.gates);
         }
         self.shared.index.store(Arc::clone(&after));
+        self.shared.changed();
         gone.iter().for_each(|environment| environment.close());
         self.shared.certainty.come(after.keys.keys().filter(|key| !before.keys.contains_key(*key)));
         applied
@@ -219,7 +252,12 @@ impl StoreWriter {
 }
 
 fn past_of(snapshot: &Snapshot) -> Past {
-    Past { epoch: snapshot.revision.epoch, sequence: snapshot.revision.sequence, ledger: snapshot.ledger.clone() }
+    Past {
+        epoch: snapshot.revision.epoch,
+        sequence: snapshot.revision.sequence,
+        ledger: snapshot.ledger.clone(),
+        followed: snapshot.followed,
+    }
 }
 
 /// True if the index need not change for this snapshot.

@@ -1,6 +1,7 @@
 //! Logs and Prometheus metrics.
 
 pub mod exposition;
+pub mod log_level;
 pub mod logging;
 pub mod requests;
 pub mod upstream;

@@ -13,8 +13,9 @@ use super::key::{render_row, target_bytes};
 
 /// Rows of both lists together.
 pub const MAX_ROWS: usize = 1000;
-/// A body is closed before it grows beyond this. One row alone may be larger.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// A body is closed before it grows beyond this: with its envelope it fits
+/// into a message of 1 MiB to a leader. One row alone may be larger.
+pub const MAX_BODY_BYTES: usize = 1000 * 1024;
 
 const METRICS: &str = "\"metricsData\":[";
 const TARGETS: &str = "\"targetData\":[";

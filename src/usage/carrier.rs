@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use super::batch::BatchId;
 use crate::config::Secret;
 use crate::snapshot::content::EnvironmentId;
 
@@ -26,14 +27,16 @@ pub enum Delivery {
 /// and no token.
 pub trait Carrier: Send + Sync + 'static {
     /// `POST {metrics}/metrics/{environment}` with this body, byte for byte.
-    fn send_metrics(&self, environment: &EnvironmentId, body: Bytes) -> BoxFuture<'_, Delivery>;
+    /// A receiver that knows ids counts the batch once.
+    fn send_metrics(&self, environment: &EnvironmentId, id: BatchId, body: Bytes) -> BoxFuture<'_, Delivery>;
 
     /// `POST {client}/client/auth` with `{"apiKey","target"}`; the key is
-    /// the SDK's own, the target its JSON object.
+    /// the SDK's own, `None` where the SDK spoke to another relay; the target
+    /// is its JSON object.
     fn register_target(
         &self,
         environment: &EnvironmentId,
-        api_key: &Secret,
+        api_key: Option<&Secret>,
         target_json: &str,
     ) -> BoxFuture<'_, Delivery>;
 }

@@ -241,7 +241,7 @@ impl Forwarder {
         for (environment, batch) in starting {
             let (carrier, to) = (Arc::clone(carrier), environment.clone());
             let attempt = self.under_way.spawn(async move {
-                let sent = tokio::time::timeout(ATTEMPT_LIMIT, carrier.send_metrics(&to, batch.body)).await;
+                let sent = tokio::time::timeout(ATTEMPT_LIMIT, carrier.send_metrics(&to, batch.id, batch.body)).await;
                 let late = || Delivery::Uncertain { reason: "no answer in time".to_owned(), retry_after: None };
                 sent.unwrap_or_else(|_| late())
             });

@@ -77,7 +77,7 @@ fn sum_of(body: &Bytes) -> Lost {
 }
 
 impl Carrier for Upstream {
-    fn send_metrics(&self, environment: &EnvironmentId, body: Bytes) -> BoxFuture<'_, Delivery> {
+    fn send_metrics(&self, environment: &EnvironmentId, _id: BatchId, body: Bytes) -> BoxFuture<'_, Delivery> {
         let environment = environment.to_string();
         async move {
             self.sent.lock().unwrap().push((environment.clone(), body.clone()));
@@ -103,8 +103,13 @@ impl Carrier for Upstream {
         .boxed()
     }
 
-    fn register_target(&self, environment: &EnvironmentId, key: &Secret, json: &str) -> BoxFuture<'_, Delivery> {
-        let text = Bytes::from(format!("{} {json}", key.expose()));
+    fn register_target(
+        &self,
+        environment: &EnvironmentId,
+        key: Option<&Secret>,
+        json: &str,
+    ) -> BoxFuture<'_, Delivery> {
+        let text = Bytes::from(format!("{} {json}", key.map_or("", Secret::expose)));
         let environment = environment.to_string();
         async move {
             self.sent.lock().unwrap().push((environment.clone(), text.clone()));
@@ -428,7 +433,7 @@ async fn targets_are_registered_once_and_tried_again() {
     let upstream = Upstream::new(unclear);
     let running = Running::start(&upstream, None);
     let (environment, key) = (EnvironmentId::new("e"), Secret::new("sdk-key"));
-    let register = |name: &str| running.usage.register_target(&environment, &key, name);
+    let register = |name: &str| running.usage.register_target(&environment, Some(&key), name);
     register("\"a\"");
     upstream.until("a second attempt", |upstream| upstream.sent().len() >= 2).await;
     upstream.answers(taken);

@@ -63,7 +63,7 @@ impl Clerk {
         let mut backoff = Backoff::default();
         loop {
             tokio::time::sleep_until(self.turn().into()).await;
-            let attempt = self.carrier.register_target(environment, api_key, target_json);
+            let attempt = self.carrier.register_target(environment, api_key.as_ref(), target_json);
             let late = || Delivery::Uncertain { reason: "no answer in time".to_owned(), retry_after: None };
             let (reason, retry_after) =
                 match tokio::time::timeout(ATTEMPT_LIMIT, attempt).await.unwrap_or_else(|_| late()) {

@@ -25,7 +25,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Registration {
     pub environment: EnvironmentId,
-    pub api_key: Secret,
+    /// `None` where the SDK spoke to another relay.
+    pub api_key: Option<Secret>,
     pub target_json: Box<str>,
     hash: u64,
 }
@@ -81,7 +82,7 @@ pub fn registrar() -> (Registrar, Registrations) {
 impl Registrar {
     /// Has a target registered, unless that was done within the hour or the
     /// queue is full.
-    pub fn offer(&self, environment: &EnvironmentId, api_key: &Secret, target_json: &str) {
+    pub fn offer(&self, environment: &EnvironmentId, api_key: Option<&Secret>, target_json: &str) {
         let hash = self.shared.hasher.hash_one((environment.as_str(), target_json));
         if !self.shared.remembered.entry(hash).or_insert(()).is_fresh() {
             return;
@@ -91,7 +92,7 @@ impl Registrar {
         let fits = self.shared.waiting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok();
         let registration = || Registration {
             environment: environment.clone(),
-            api_key: api_key.clone(),
+            api_key: api_key.cloned(),
             target_json: Box::from(target_json),
             hash,
         };
@@ -153,10 +154,10 @@ mod tests {
         let (one, two) = (EnvironmentId::new("1"), EnvironmentId::new("2"));
         let key = Secret::new("k");
         for _ in 0..1000 {
-            near.offer(&one, &key, "{\"identifier\":\"a\"}");
+            near.offer(&one, Some(&key), "{\"identifier\":\"a\"}");
         }
-        near.offer(&two, &key, "{\"identifier\":\"a\"}");
-        near.offer(&one, &key, "{\"identifier\":\"a\",\"name\":\"x\"}");
+        near.offer(&two, Some(&key), "{\"identifier\":\"a\"}");
+        near.offer(&one, Some(&key), "{\"identifier\":\"a\",\"name\":\"x\"}");
         for environment in [&one, &two, &one] {
             assert_eq!(&far.next().await.unwrap().environment, environment);
         }
@@ -168,7 +169,7 @@ mod tests {
     async fn the_queue_is_bounded_and_what_it_refused_may_come_again() {
         let (near, mut far) = registrar();
         let (environment, key) = (EnvironmentId::new("1"), Secret::new("k"));
-        let offer = |i: usize| near.offer(&environment, &key, &format!("{{\"identifier\":\"{i}\"}}"));
+        let offer = |i: usize| near.offer(&environment, Some(&key), &format!("{{\"identifier\":\"{i}\"}}"));
         (0..MAX_WAITING + 5).for_each(offer);
         assert_eq!(near.shared.counts.full.load(Ordering::Relaxed), 5);
         assert!(far.next().await.is_some());
@@ -176,7 +177,7 @@ mod tests {
         assert_eq!(near.shared.counts.full.load(Ordering::Relaxed), 5);
         let (near, _far) = registrar();
         let large = "x".repeat(MAX_WAITING_BYTES / 2);
-        (0..3).for_each(|i| near.offer(&environment, &key, &format!("{large}{i}")));
+        (0..3).for_each(|i| near.offer(&environment, Some(&key), &format!("{large}{i}")));
         assert_eq!(near.shared.counts.full.load(Ordering::Relaxed), 2);
     }
 }

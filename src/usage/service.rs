@@ -130,9 +130,9 @@ impl Usage {
         self.registrar.is_some()
     }
 
-    /// Has the target of an SDK registered, in the background. The caller
-    /// leaves out targets without an identifier.
-    pub fn register_target(&self, environment: &EnvironmentId, api_key: &Secret, target_json: &str) {
+    /// Has the target of an SDK registered, in the background; without its
+    /// key where it spoke to another relay. The caller leaves out targets without an identifier.
+    pub fn register_target(&self, environment: &EnvironmentId, api_key: Option<&Secret>, target_json: &str) {
         if let Some(registrar) = &self.registrar {
             registrar.offer(environment, api_key, target_json);
         }

@@ -8,24 +8,39 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("proto", &[]),
+    ("tls", &["config"]),
     ("fault", &[]),
     ("config", &[]),
     ("evaluate", &["model"]),
     ("snapshot", &["evaluate", "model"]),
     ("telemetry", &["config"]),
+    ("transfer", &["proto", "snapshot", "model"]),
     ("store", &["snapshot", "evaluate", "model", "telemetry", "config"]),
     ("usage", &["store", "snapshot", "model", "telemetry", "config"]),
     ("lifecycle", &[]),
-    ("source", &["proto", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "config"]),
-    ("http", &["usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
+    ("source", &["proto", "transfer", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "config"]),
+    ("http", &["tls", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"]),
     (
         "grpc",
-        &["proto", "usage", "store", "snapshot", "evaluate", "model", "telemetry", "lifecycle", "config", "fault"],
+        &[
+            "tls",
+            "proto",
+            "transfer",
+            "usage",
+            "store",
+            "snapshot",
+            "evaluate",
+            "model",
+            "telemetry",
+            "lifecycle",
+            "config",
+            "fault",
+        ],
     ),
     (
         "app",
         &[
-            "proto",
+            "tls",
             "http",
             "grpc",
             "source",
@@ -38,7 +53,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["proto", "app", "source", "store", "snapshot", "evaluate", "model", "telemetry", "config"]),
+    ("cli", &["app", "source", "proto", "transfer", "store", "snapshot", "evaluate", "model", "telemetry", "config"]),
 ];
 
 fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/relay_process.rs"]
+mod relay_process;
 mod support;
 
 mod archives;
@@ -12,8 +15,11 @@ mod configuration;
 mod drain;
 mod durability;
 mod evaluations;
+mod grpc_access;
 mod grpc_export;
 mod grpc_inspect;
+mod grpc_lifecycle;
+mod grpc_tls;
 mod hostile;
 mod imports;
 mod latest_all;

@@ -1,5 +1,6 @@
 //! The admin and snapshot listener.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -46,6 +47,16 @@ pub enum Role {
     Sync,
     /// Import and control.
     Admin,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inspect => "inspect",
+            Self::Sync => "sync",
+            Self::Admin => "admin",
+        })
+    }
 }
 
 impl Role {

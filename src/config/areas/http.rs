@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::super::secret::Secret;
 use super::super::settings::Settings;
 
+/// As with Redis or a leader, see `options.md`.
+const REPEAT_WITH_FOLLOWERS: Duration = Duration::from_secs(30);
+
 /// Options of the SDK port: listener, access, streams.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
@@ -36,6 +39,9 @@ pub struct HttpConfig {
     pub max_stream_age: Option<Duration>,
     /// Delay after which events are sent once more, before jitter; `None` means never.
     pub event_repeat: Option<Duration>,
+    /// The same while other relays follow, which nobody knows at the start; `None` where somebody
+    /// turned it off.
+    pub event_repeat_with_followers: Option<Duration>,
     /// Whether data routes answer without a token.
     pub bypass_auth: bool,
     /// Whether targets with an invalid identifier or name are refused.
@@ -84,6 +90,7 @@ impl HttpConfig {
             max_streams_per_environment: settings.limit("max-streams-per-environment"),
             max_stream_age: settings.optional_duration("max-stream-age"),
             event_repeat: settings.optional_duration("event-repeat"),
+            event_repeat_with_followers: (!settings.is_given("event-repeat")).then_some(REPEAT_WITH_FOLLOWERS),
             bypass_auth: settings.flag("bypass-auth"),
             target_validation: settings.flag("target-validation"),
             max_targets: settings.count("max-targets"),

@@ -15,11 +15,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "Follow another relay: its gRPC address, several in order of preference. Not with api-keys or proxy-key.",
     )
-    .scope(Scope::Online)
-    .status(feature::PEERS),
+    .scope(Scope::Online),
     OptionSpec::new(Group::Peers, "peer-token", Kind::Secret, Fallback::None, "Sync token of that relay.")
-        .scope(Scope::Online)
-        .status(feature::PEERS),
+        .scope(Scope::Online),
     OptionSpec::new(
         Group::Peers,
         "peer-environments",
@@ -27,8 +25,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Derived("all"),
         "Ids of the environments to follow.",
     )
-    .scope(Scope::Online)
-    .status(feature::PEERS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Peers,
         "peer-tls-cert",
@@ -36,11 +33,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "Client certificate (PEM) shown to that relay; with peer-tls-key.",
     )
-    .scope(Scope::Online)
-    .status(feature::PEERS),
+    .scope(Scope::Online),
     OptionSpec::new(Group::Peers, "peer-tls-key", Kind::Path, Fallback::None, "Its private key (PEM).")
-        .scope(Scope::Online)
-        .status(feature::PEERS),
+        .scope(Scope::Online),
     OptionSpec::new(
         Group::Redis,
         "redis-address",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::memory::Standing;
 use super::pace::Pace;
 use super::replay::Replay;
 use crate::snapshot::Snapshot;
@@ -46,8 +47,27 @@ pub struct Cursor {
 /// asked after the first event may have been behind.
 #[derive(Debug)]
 struct Repeat {
-    after: Duration,
+    repeat: EventRepeat,
     at: LogPosition,
+}
+
+/// When events are said a second time.
+#[derive(Clone, Copy, Debug)]
+pub struct EventRepeat {
+    pub after: Duration,
+    /// False: only while other relays follow.
+    pub always: bool,
+}
+
+impl EventRepeat {
+    /// What is older was repeated to whoever was there; an SDK that was not
+    /// may have been told of it by another relay.
+    fn begin(self, log: &ChangeLog, now: Instant) -> LogPosition {
+        let recent = |made_at: std::time::Instant| Instant::from_std(made_at) + self.after > now;
+        // What was there at the start is no change.
+        let start = LogPosition { place: 0, ordinal: u32::MAX };
+        log.before_recent(recent).max(start)
+    }
 }
 
 /// How a cursor begins.
@@ -59,15 +79,19 @@ pub struct Start {
     pub replay: Replay,
     pub replay_delay: Duration,
     pub pace: Arc<Pace>,
-    pub repeat_after: Option<Duration>,
+    pub repeat: Option<EventRepeat>,
 }
 
 impl Cursor {
     /// Begins behind everything that `snapshot` holds.
     #[must_use]
     pub fn new(start: Start, snapshot: &Snapshot) -> Self {
-        let live = log_of(snapshot, start.client_side).end();
+        // What followers do not have yet is told when they do.
+        let open = LogPosition { place: start.environment.gate.open_to(), ordinal: u32::MAX };
+        let log = log_of(snapshot, start.client_side);
+        let live = log.end().min(open);
         let now = Instant::now();
+        let repeat = start.repeat.map(|repeat| Repeat { at: repeat.begin(log, now), repeat });
         let replay_at = if start.replay.is_done() { now } else { start.pace.turn(now) + start.replay_delay };
         Cursor {
             signal: start.environment.subscribe(),
@@ -78,7 +102,7 @@ impl Cursor {
             replay_at,
             replay: start.replay,
             pace: start.pace,
-            repeat: start.repeat_after.map(|after| Repeat { after, at: live }),
+            repeat,
         }
     }
 
@@ -96,7 +120,8 @@ impl Cursor {
             return Next::Closed("its key was revoked");
         }
         let log = log_of(snapshot, self.client_side);
-        if let Some(entry) = log.next(self.live) {
+        let open_to = self.environment.gate.open_to();
+        if let Some(entry) = log.next(self.live).filter(|entry| entry.position.place <= open_to) {
             self.live = entry.position;
             return Next::Send(entry.message.clone());
         }
@@ -111,8 +136,9 @@ impl Cursor {
         }
         if let Some(repeat) = &mut self.repeat
             && let Some(entry) = log.next(repeat.at)
+            && (repeat.repeat.always || self.environment.gate.has_followers())
         {
-            let due = Instant::from_std(entry.made_at) + repeat.after;
+            let due = Instant::from_std(entry.made_at) + repeat.repeat.after;
             if due <= now {
                 repeat.at = entry.position;
                 return Next::Send(entry.message.clone());
@@ -122,19 +148,20 @@ impl Cursor {
         Next::WaitUntil(wait)
     }
 
-    /// The sequence that the stream was sent in full; `None` while a replay
-    /// is under way.
+    /// Up to where live changes were taken.
     #[must_use]
-    pub fn sent_in_full(&self) -> Option<u64> {
-        if !self.replay.is_done() {
-            return None;
-        }
+    pub fn position(&self) -> LogPosition {
+        self.live
+    }
+
+    /// The epoch and sequence that the stream was sent in full; `None` while
+    /// something is still to be sent.
+    #[must_use]
+    pub fn sent_in_full(&self) -> Option<Standing> {
         let snapshot = self.environment.snapshot();
         let snapshot = snapshot.as_ref()?;
-        match log_of(snapshot, self.client_side).next(self.live) {
-            None => Some(snapshot.revision.sequence),
-            Some(_) => Some(self.live.sequence.saturating_sub(1)),
-        }
+        let behind = !self.replay.is_done() || log_of(snapshot, self.client_side).next(self.live).is_some();
+        (!behind).then_some(Standing { epoch: snapshot.revision.epoch, sequence: snapshot.revision.sequence })
     }
 
     /// Ends when the environment changed since the last [`Self::next`].

@@ -11,8 +11,10 @@ use super::body::HEARTBEAT;
 use super::cursor::{Cursor, Next};
 use super::memory::{Settled, Standing};
 use super::registry::{OpenPlace, StreamRegistry};
+use crate::http::api::unix_now_ms;
 use crate::snapshot::Epoch;
 use crate::snapshot::log::Message;
+use crate::store::streams::ListedStream;
 
 /// A little less than the 15 s that SDKs expect at most.
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(14_000);
@@ -26,6 +28,8 @@ pub struct Feed {
     identity: Option<Identity>,
     registry: Arc<StreamRegistry>,
     heartbeat: Message,
+    /// The stream as operators see it.
+    listed: ListedStream,
     /// Counts this stream for as long as it lives.
     _place: OpenPlace,
 }
@@ -44,7 +48,7 @@ impl Feed {
     #[must_use]
     pub fn new(
         cursor: Cursor,
-        place: OpenPlace,
+        (place, listed): (OpenPlace, ListedStream),
         registry: Arc<StreamRegistry>,
         jti: Option<(Box<str>, Epoch)>,
         known: Option<u64>,
@@ -53,6 +57,7 @@ impl Feed {
         let mut rng = rand::rng();
         let age = registry.settings.max_stream_age.map(|age| age.mul_f64(rng.random_range(0.9..1.1)));
         let identity = jti.map(|(jti, epoch)| Identity { jti, epoch, settled: Settled::new(known), ended_well: false });
+        listed.begin_at(cursor.position());
         Feed {
             cursor,
             // So that the streams of one moment do not beat together.
@@ -61,6 +66,7 @@ impl Feed {
             identity,
             heartbeat: registry.heartbeat.clone(),
             registry,
+            listed,
             _place: place,
         }
     }
@@ -81,6 +87,7 @@ impl Feed {
             let wait = match self.cursor.next(now) {
                 Next::Send(message) => {
                     self.registry.count_event();
+                    self.listed.note(&message, self.cursor.position(), unix_now_ms());
                     return Some(message);
                 }
                 Next::Closed(reason) => {
@@ -107,7 +114,12 @@ impl Feed {
 
     fn note_standing(&mut self, now: Instant) {
         if let Some(identity) = &mut self.identity {
-            identity.settled.note(self.cursor.sent_in_full(), now.into_std());
+            let sent = self.cursor.sent_in_full();
+            if let Some(sent) = sent.filter(|sent| sent.epoch != identity.epoch) {
+                // What was sent before counts in another way.
+                (identity.epoch, identity.settled) = (sent.epoch, Settled::new(None));
+            }
+            identity.settled.note(sent.map(|sent| sent.sequence), now.into_std());
         }
     }
 }

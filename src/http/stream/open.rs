@@ -1,5 +1,6 @@
 //! `GET /stream`: who may have one, and how it begins.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,14 @@ use http::{Method, StatusCode, Version};
 use rand::Rng as _;
 
 use super::body::{DetachSlot, Detached, DetachingBody, EventBody};
-use super::cursor::{Cursor, Start};
+use super::cursor::{Cursor, EventRepeat, Start};
 use super::feed::Feed;
+use super::registry::OpenPlace;
 use super::replay::{Point, Replay, point};
 use crate::http::answer::{Answer, AnswerBody, bare};
-use crate::http::api::{Api, unix_now_s};
+use crate::http::api::{Api, unix_now_ms, unix_now_s};
 use crate::http::authorize::{TokenMemo, look};
+use crate::http::connection::ConnectionContext;
 use crate::http::evaluations::TARGET_HEADER;
 use crate::http::hold::Look;
 use crate::http::token::Claims;
@@ -23,6 +26,7 @@ use crate::snapshot::item::Digest;
 use crate::store::Index;
 use crate::store::environment::Environment;
 use crate::store::keys::Arrival;
+use crate::store::streams::Opening;
 
 /// Replays begin this late at most, so that many SDKs that come back at once
 /// do not ask at once.
@@ -59,10 +63,10 @@ impl Api {
         &self,
         request: (&Method, Version),
         headers: &HeaderMap,
-        memo: &TokenMemo,
-        carrier: Carrier,
+        context: &ConnectionContext,
     ) -> (Option<Arc<Environment>>, Answer) {
         let arrival = self.store.certainty().arrival();
+        let memo = &context.memo;
         let mut admission = self.admit(headers, memo, arrival);
         if matches!(admission, Err(NoStream::Later)) && self.store.certainty().can_be_asked() {
             self.wait_for_key(headers).await;
@@ -85,12 +89,12 @@ impl Api {
         if method == Method::HEAD {
             return (Some(environment), accepted(AnswerBody::empty()));
         }
-        let feed = self.feed(admitted, headers, place);
-        let body = match carrier {
+        let feed = self.feed(admitted, headers, context.address, place);
+        let body = match &context.carrier {
             Carrier::Body => AnswerBody::events(EventBody::new(feed)),
             Carrier::Detach(slot) => {
                 let chunked = version != Version::HTTP_10;
-                AnswerBody::detaching(DetachingBody::new(slot, Detached { feed, chunked }))
+                AnswerBody::detaching(DetachingBody::new(Arc::clone(slot), Detached { feed, chunked }))
             }
         };
         (Some(environment), accepted(body))
@@ -140,12 +144,19 @@ impl Api {
         }
     }
 
-    fn feed(&self, admitted: Admitted, headers: &HeaderMap, place: super::registry::OpenPlace) -> Feed {
+    fn feed(&self, admitted: Admitted, headers: &HeaderMap, address: Option<SocketAddr>, place: OpenPlace) -> Feed {
         let Admitted { environment, snapshot, claims, keys } = admitted;
         let jti = claims.as_ref().and_then(|claims| claims.jti.clone()).map(String::into_boxed_str);
         let last = jti.as_deref().and_then(|jti| self.streams.memory.begin(jti));
         let point = point(&snapshot, claims.as_deref(), last, unix_now_s());
         let client_side = is_client_side(headers);
+        let listed = self.store.streams().enter(Opening {
+            environment: &environment,
+            address,
+            sdk: sdk_of(headers),
+            client_side,
+            at_ms: unix_now_ms(),
+        });
         let mut rng = rand::rng();
         let repeat = self.streams.settings.event_repeat;
         let start = Start {
@@ -155,14 +166,15 @@ impl Api {
             replay: Replay::plan(&snapshot, point, client_side),
             replay_delay: Duration::from_millis(rng.random_range(0..REPLAY_JITTER_MS)),
             pace: Arc::clone(&self.streams.pace),
-            repeat_after: repeat.map(|after| after.mul_f64(rng.random_range(0.8..1.2))),
+            repeat: repeat
+                .map(|repeat| EventRepeat { after: repeat.after.mul_f64(rng.random_range(0.8..1.2)), ..repeat }),
         };
         let known = match point {
             Point::Sequence(sequence) => Some(sequence),
             Point::Time { .. } => None,
         };
         let identity = jti.map(|jti| (jti, snapshot.revision.epoch));
-        Feed::new(Cursor::new(start, &snapshot), place, Arc::clone(&self.streams), identity, known)
+        Feed::new(Cursor::new(start, &snapshot), (place, listed), Arc::clone(&self.streams), identity, known)
     }
 }
 
@@ -178,8 +190,12 @@ fn is_client_side(headers: &HeaderMap) -> bool {
         let value = value.as_bytes().trim_ascii();
         !value.is_empty() && value != b"undefined"
     });
-    let info = headers.get("harness-sdk-info").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    has_target || info.trim_end().ends_with("Client")
+    has_target || sdk_of(headers).trim_end().ends_with("Client")
+}
+
+/// What the SDK says of itself.
+fn sdk_of(headers: &HeaderMap) -> &str {
+    headers.get("harness-sdk-info").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn accepted(body: AnswerBody) -> Answer {

@@ -8,6 +8,7 @@ use rand::Rng as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::cursor::EventRepeat;
 use super::feed::heartbeat;
 use super::memory::StreamMemory;
 use super::pace::Pace;
@@ -26,7 +27,7 @@ pub struct StreamSettings {
     pub max_streams: usize,
     pub max_streams_per_environment: usize,
     pub max_stream_age: Option<Duration>,
-    pub event_repeat: Option<Duration>,
+    pub event_repeat: Option<EventRepeat>,
     /// A stream is cut when it takes no byte for this long.
     pub write_timeout: Duration,
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::memory::Standing;
 use crate::http::token::{Claims, short_digest};
-use crate::snapshot::Snapshot;
 use crate::snapshot::item::{ItemKey, ItemKind};
 use crate::snapshot::log::{LogEntry, LogPosition, Message, reload_everything};
+use crate::snapshot::{Epoch, Snapshot};
 
 /// Clocks differ and requests take time: a token's SDK may lack what changed
 /// this many seconds before it was made.
@@ -53,9 +53,9 @@ pub fn point(snapshot: &Snapshot, claims: Option<&Claims>, last: Option<Standing
 /// Whether an entry of the log may be news to an SDK that stood there.
 fn is_news(entry: &LogEntry, point: Point, snapshot: &Snapshot) -> bool {
     match point {
-        Point::Sequence(sequence) => entry.position.sequence > sequence,
+        Point::Sequence(sequence) => entry.sequence > sequence,
         Point::Time { after_unix_s, first_is_known } => {
-            let first = snapshot.ledger.origin.is_some_and(|origin| origin.sequence == entry.position.sequence);
+            let first = snapshot.ledger.origin.is_some_and(|origin| entry.sequence <= origin.sequence);
             entry.changed_at > after_unix_s && !(first && first_is_known)
         }
     }
@@ -68,6 +68,8 @@ pub enum Replay {
     /// Server-side: entries of the log between two places, oldest first.
     Entries {
         point: Point,
+        /// Of the point.
+        epoch: Epoch,
         at: LogPosition,
         until: LogPosition,
     },
@@ -79,16 +81,17 @@ impl Replay {
     /// Plans the replay of a stream that begins now.
     #[must_use]
     pub fn plan(snapshot: &Snapshot, point: Point, client_side: bool) -> Self {
-        let start = match point {
-            Point::Sequence(sequence) => LogPosition::after(sequence),
-            Point::Time { .. } => LogPosition::default(),
-        };
+        if matches!(point, Point::Sequence(sequence) if sequence >= snapshot.revision.sequence) {
+            return Replay::Nothing;
+        }
+        let start = LogPosition::default();
         let mut news = snapshot.log.since(start).filter(|entry| is_news(entry, point, snapshot));
         let Some(first) = news.next() else {
             return Replay::Nothing;
         };
         if !client_side {
-            return Replay::Entries { point, at: start, until: snapshot.log.end() };
+            let epoch = snapshot.revision.epoch;
+            return Replay::Entries { point, epoch, at: start, until: snapshot.log.end() };
         }
         let alone = news.next().is_none() && first.key.kind == ItemKind::Flag && !has_dependents(snapshot, &first.key);
         Replay::One(if alone { first.message.clone() } else { reload(snapshot, first) })
@@ -109,7 +112,12 @@ impl Replay {
                 *self = Replay::Nothing;
                 Some(message)
             }
-            Replay::Entries { point, at, until } => {
+            Replay::Entries { point, epoch, at, until } => {
+                if *epoch != snapshot.revision.epoch {
+                    // Sequences of two epochs cannot be compared: everything may be news.
+                    *epoch = snapshot.revision.epoch;
+                    *point = Point::Time { after_unix_s: i64::MIN, first_is_known: false };
+                }
                 let (point, until) = (*point, *until);
                 let news = |entry: &&Arc<LogEntry>| is_news(entry, point, snapshot);
                 let next = snapshot.log.since(*at).take_while(|entry| entry.position <= until).find(news);

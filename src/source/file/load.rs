@@ -17,8 +17,9 @@ use crate::snapshot::item::{Item, ItemKey, ItemKind};
 use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::report::{Problem, Problems};
 use crate::snapshot::tree::{Part, SourceFile, SourceFiles, locate, read_environment, shared_key_hash};
-use crate::source::intake::Intake;
+use crate::source::intake::{Delivery, Intake};
 use crate::store::environment::Environment;
+use crate::store::source_status::SourceKind;
 use crate::store::targets::{MAX_TARGET_BYTES, StoredTarget};
 use crate::store::writer::{Offered, PrepareError};
 
@@ -136,12 +137,12 @@ pub fn apply(
     now_unix_s: i64,
 ) -> Result<(), Problems> {
     let offer = |(id, content): (&EnvironmentId, &Content)| {
-        (id.clone(), Offered { content: content.clone(), served: loaded.served.get(id).cloned() })
+        let served = loaded.served.get(id).cloned();
+        (id.clone(), Offered { content: content.clone(), served, credential: Arc::from(CREDENTIAL), leader: None })
     };
     let offered = loaded.environments.iter().map(offer).collect();
-    intake
-        .swap_in(offered, removed, &|_| Arc::from(CREDENTIAL), now_unix_s)
-        .map_err(|error| place(location, loaded, &error))?;
+    let delivery = Delivery { kind: SourceKind::File, offered, removed };
+    intake.swap_in(delivery, now_unix_s).map_err(|error| place(location, loaded, &error))?;
     for (id, targets) in loaded.learnt.iter().flatten() {
         if let Some(environment) = intake.store().index().environment(id.as_str()) {
             take_learnt(environment, targets);
@@ -152,7 +153,7 @@ pub fn apply(
 
 /// What an SDK said to this relay itself stays: the archive is older than a
 /// target that is here now.
-fn take_learnt(environment: &Environment, targets: &[Arc<Item>]) {
+pub fn take_learnt(environment: &Environment, targets: &[Arc<Item>]) {
     for item in targets.iter().filter(|item| item.text.len() <= MAX_TARGET_BYTES) {
         if environment.targets.get(item.identifier()).is_some() {
             continue;
@@ -174,7 +175,7 @@ pub fn place(location: &Location, loaded: &Loaded, error: &PrepareError) -> Prob
         BuildError::Target { identifier, .. } => {
             Some(ItemKey { kind: ItemKind::Target, identifier: identifier.as_str().into() })
         }
-        BuildError::Item { .. } | BuildError::Compress(_) => None,
+        BuildError::Item { .. } | BuildError::Compress(_) | BuildError::Digest { .. } => None,
     };
     let files = files_of(location, loaded, &error.environment);
     let found = key.and_then(|key| locate(&files?, &key));

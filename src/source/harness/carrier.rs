@@ -11,6 +11,7 @@ use super::call_error::CallError;
 use super::engine::Engine;
 use crate::config::Secret;
 use crate::snapshot::content::EnvironmentId;
+use crate::usage::batch::BatchId;
 use crate::usage::{Carrier, Delivery};
 
 /// How long a batch waits for a new token before it is tried later.
@@ -23,19 +24,27 @@ pub struct HarnessCarrier {
 }
 
 impl Carrier for HarnessCarrier {
-    fn send_metrics(&self, environment: &EnvironmentId, body: Bytes) -> BoxFuture<'_, Delivery> {
+    fn send_metrics(&self, environment: &EnvironmentId, _id: BatchId, body: Bytes) -> BoxFuture<'_, Delivery> {
         let environment = environment.clone();
         async move { self.send(&environment, body).await }.boxed()
     }
 
     fn register_target(
         &self,
-        _environment: &EnvironmentId,
-        api_key: &Secret,
+        environment: &EnvironmentId,
+        api_key: Option<&Secret>,
         target_json: &str,
     ) -> BoxFuture<'_, Delivery> {
-        let (key, target) = (api_key.clone(), target_json.to_owned());
-        async move { delivery(self.engine.calls.register_target(&key, &target).await) }.boxed()
+        // Keys do not travel between relays: this one has its own.
+        let own = || self.engine.route(environment)?.session.sdk_key().cloned();
+        let (key, target) = (api_key.cloned().or_else(own), target_json.to_owned());
+        async move {
+            match key {
+                Some(key) => delivery(self.engine.calls.register_target(&key, &target).await),
+                None => unsent("no SDK key is configured for this environment"),
+            }
+        }
+        .boxed()
     }
 }
 

@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use super::assembly::Began;
 use super::calls::Calls;
 use super::feed::Feed;
-use super::intake_task::Order;
 use super::schedule::Intervals;
 use super::session::Session;
+use super::swap;
 use crate::config::UpstreamConfig;
 use crate::snapshot::content::EnvironmentId;
+use crate::source::intake_queue::IntakeQueue;
 use crate::store::Store;
 
 /// Fetches at the same time: a thousand environments start without a herd,
@@ -62,7 +63,7 @@ pub struct Engine {
     pub calls: Arc<Calls>,
     pub settings: SyncSettings,
     pub store: Store,
-    orders: mpsc::Sender<Order>,
+    intake: IntakeQueue,
     places: Semaphore,
     order: AtomicU64,
     routes: Mutex<HashMap<EnvironmentId, Route>>,
@@ -77,12 +78,12 @@ pub struct Route {
 
 impl Engine {
     #[must_use]
-    pub fn new(calls: Arc<Calls>, settings: SyncSettings, store: Store, orders: mpsc::Sender<Order>) -> Self {
+    pub fn new(calls: Arc<Calls>, settings: SyncSettings, store: Store, intake: IntakeQueue) -> Self {
         Engine {
             calls,
             settings,
             store,
-            orders,
+            intake,
             places: Semaphore::new(FETCHES_AT_ONCE),
             order: AtomicU64::new(0),
             routes: Mutex::default(),
@@ -103,35 +104,28 @@ impl Engine {
     /// Has an environment's newest content swapped in.
     pub async fn apply(&self, feed: &Arc<Feed>) {
         if feed.queue() {
-            self.order_given(Order::Apply(Arc::clone(feed))).await;
+            let feed = Arc::clone(feed);
+            self.intake.send(move |intake| swap::apply(intake, &feed)).await;
         }
     }
 
     /// Ends when everything that was ordered before is served.
     pub async fn reach(&self) {
-        let (answer, reached) = tokio::sync::oneshot::channel();
-        self.order_given(Order::Reach(answer)).await;
         // It fails only when the process ends.
-        let _ = reached.await;
+        let _ = self.intake.run(|_| ()).await;
     }
 
     /// Has environments taken away, their streams too.
     pub async fn withdraw(&self, feeds: Vec<Arc<Feed>>) {
         feeds.iter().for_each(|feed| feed.withdraw());
         self.routes().retain(|id, _| !feeds.iter().any(|feed| feed.id == *id));
-        self.order_given(Order::Withdraw(feeds)).await;
+        self.intake.send(move |intake| swap::withdraw(intake, &feeds)).await;
     }
 
     /// Makes an environment known before it has content.
     pub async fn open(&self, id: &EnvironmentId) -> Option<Arc<crate::store::environment::Environment>> {
-        let (answer, opened) = tokio::sync::oneshot::channel();
-        self.order_given(Order::Open(id.clone(), answer)).await;
-        opened.await.ok()
-    }
-
-    async fn order_given(&self, order: Order) {
-        // It is closed only when the process ends.
-        let _ = self.orders.send(order).await;
+        let id = id.clone();
+        self.intake.run(move |intake| intake.writer().open(&id)).await
     }
 
     fn routes(&self) -> std::sync::MutexGuard<'_, HashMap<EnvironmentId, Route>> {

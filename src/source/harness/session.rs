@@ -78,6 +78,12 @@ impl Session {
         self.standing.subscribe()
     }
 
+    /// The key, if it is an SDK's.
+    #[must_use]
+    pub fn sdk_key(&self) -> Option<&Secret> {
+        matches!(self.kind, KeyKind::Sdk).then_some(&self.key)
+    }
+
     /// The current token, if there is one.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Token>> {

@@ -42,6 +42,7 @@ impl DataDir {
             Err(DurableError::Corrupt { .. }) => false,
             Err(error) => return Err(error),
         };
+        directory.finish_staged()?;
         directory.write_life(false)?;
         Ok(directory)
     }

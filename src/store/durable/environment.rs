@@ -22,6 +22,14 @@ const CRASH_GAP: u64 = 1 << 20;
 /// The rest of such a file's name is its credential.
 const SNAPSHOT_PREFIX: &str = "snapshot@";
 
+/// A stored ledger.
+#[derive(Debug)]
+pub struct StoredPast {
+    pub past: Past,
+    /// Of the content that was served with it.
+    pub digest: Option<Digest>,
+}
+
 /// A stored snapshot's content, and which credential it came from.
 #[derive(Debug)]
 pub struct StoredContent {
@@ -38,6 +46,17 @@ struct Head {
     floor: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<(u64, String)>,
+    /// Of the content that was served with it.
+    #[serde(default)]
+    digest: String,
+    #[serde(default)]
+    followed: bool,
+    #[serde(default)]
+    keys_sequence: u64,
+    #[serde(default)]
+    targets_sequence: u64,
+    #[serde(default)]
+    forgotten_sequence: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,37 +78,15 @@ impl DataDir {
     /// # Errors
     /// See [`DataDir::write`].
     pub fn write_ledger(&self, snapshot: &Snapshot) -> Result<(), DurableError> {
-        let ledger = &snapshot.ledger;
-        let mut file = RecordFile::new("ledger");
-        let origin = ledger.origin.map(|origin| (origin.sequence, origin.digest.to_string()));
-        let head = Head {
-            environment: snapshot.environment.to_string(),
-            epoch: snapshot.revision.epoch.to_string(),
-            sequence: snapshot.revision.sequence,
-            floor: ledger.floor,
-            origin,
-        };
-        push(&mut file, &head)?;
-        for (key, entry) in &ledger.entries {
-            let row = Row {
-                kind: key.kind.to_string(),
-                id: key.identifier.to_string(),
-                served: entry.served,
-                digest: entry.digest.map(|digest| digest.to_string()),
-                sequence: entry.sequence,
-                changed_at: entry.changed_at,
-                deleted: entry.deleted,
-            };
-            push(&mut file, &row)?;
-        }
-        self.write(&format!("{}/ledger", DataDir::folder_of(&snapshot.environment)), file)
+        let (name, file) = ledger_file(snapshot)?;
+        self.write(&name, file)
     }
 
     /// Reads what the process before knew of an environment.
     ///
     /// # Errors
     /// See [`DataDir::read`].
-    pub fn read_past(&self, environment: &EnvironmentId) -> Result<Option<Past>, DurableError> {
+    pub fn read_past(&self, environment: &EnvironmentId) -> Result<Option<StoredPast>, DurableError> {
         let name = format!("{}/ledger", DataDir::folder_of(environment));
         let Some(lines) = self.read(&name)? else {
             return Ok(None);
@@ -97,7 +94,13 @@ impl DataDir {
         let corrupt = |what: String| DurableError::Corrupt { path: name.clone(), what };
         let mut lines = lines.iter();
         let head: Head = parse(lines.next().map_or("", String::as_str)).map_err(corrupt)?;
-        let mut ledger = Ledger { floor: head.floor, ..Ledger::default() };
+        let mut ledger = Ledger {
+            floor: head.floor,
+            keys_sequence: head.keys_sequence,
+            targets_sequence: head.targets_sequence,
+            forgotten_sequence: head.forgotten_sequence,
+            ..Ledger::default()
+        };
         ledger.origin =
             head.origin.and_then(|(sequence, digest)| Some(Origin { sequence, digest: Digest::from_hex(&digest)? }));
         for line in lines {
@@ -113,23 +116,20 @@ impl DataDir {
             ledger.entries.insert(ItemKey { kind, identifier: Arc::from(row.id) }, entry);
         }
         let epoch = Epoch::parse(&head.epoch).ok_or_else(|| corrupt("its epoch cannot be read".to_owned()))?;
-        let gap = if self.ended_in_order { 0 } else { CRASH_GAP };
-        Ok(Some(Past { epoch, sequence: head.sequence + gap, ledger }))
+        // The sequences of another writer are not given out here.
+        let gap = if self.ended_in_order || head.followed { 0 } else { CRASH_GAP };
+        let (sequence, followed) = (head.sequence + gap, head.followed);
+        let digest = Digest::from_hex(&head.digest);
+        Ok(Some(StoredPast { past: Past { epoch, sequence, ledger, followed }, digest }))
     }
 
-    /// Writes an environment's content. `credential` names where it came
-    /// from; `none` offline.
+    /// Writes an environment's content under its credential.
     ///
     /// # Errors
     /// See [`DataDir::write`].
-    pub fn write_snapshot(&self, snapshot: &Snapshot, credential: &str) -> Result<(), DurableError> {
-        let mut file = RecordFile::new("snapshot");
-        push(&mut file, &snapshot.environment.as_str())?;
-        push(&mut file, &snapshot.content.key_hashes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        for item in snapshot.content.items().chain(&snapshot.content.targets) {
-            file.push(&format!("[\"{}\",{}]", item.key.kind, item.text));
-        }
-        self.write(&snapshot_name(&DataDir::folder_of(&snapshot.environment), credential), file)
+    pub fn write_snapshot(&self, snapshot: &Snapshot) -> Result<(), DurableError> {
+        let (name, file) = snapshot_file(snapshot)?;
+        self.write(&name, file)
     }
 
     /// Removes an environment's content, if it is there.
@@ -187,7 +187,57 @@ impl DataDir {
     }
 }
 
-fn snapshot_name(folder: &str, credential: &str) -> String {
+/// The file of a ledger, and its name.
+///
+/// # Errors
+/// Never in practice: the types always serialise.
+pub(super) fn ledger_file(snapshot: &Snapshot) -> Result<(String, RecordFile), DurableError> {
+    let ledger = &snapshot.ledger;
+    let mut file = RecordFile::new("ledger");
+    let origin = ledger.origin.map(|origin| (origin.sequence, origin.digest.to_string()));
+    let head = Head {
+        environment: snapshot.environment.to_string(),
+        epoch: snapshot.revision.epoch.to_string(),
+        sequence: snapshot.revision.sequence,
+        floor: ledger.floor,
+        origin,
+        digest: snapshot.revision.digest.to_string(),
+        followed: snapshot.followed,
+        keys_sequence: ledger.keys_sequence,
+        targets_sequence: ledger.targets_sequence,
+        forgotten_sequence: ledger.forgotten_sequence,
+    };
+    push(&mut file, &head)?;
+    for (key, entry) in &ledger.entries {
+        let row = Row {
+            kind: key.kind.to_string(),
+            id: key.identifier.to_string(),
+            served: entry.served,
+            digest: entry.digest.map(|digest| digest.to_string()),
+            sequence: entry.sequence,
+            changed_at: entry.changed_at,
+            deleted: entry.deleted,
+        };
+        push(&mut file, &row)?;
+    }
+    Ok((format!("{}/ledger", DataDir::folder_of(&snapshot.environment)), file))
+}
+
+/// The file of a snapshot's content, and its name.
+///
+/// # Errors
+/// Never in practice: the types always serialise.
+pub(super) fn snapshot_file(snapshot: &Snapshot) -> Result<(String, RecordFile), DurableError> {
+    let mut file = RecordFile::new("snapshot");
+    push(&mut file, &snapshot.environment.as_str())?;
+    push(&mut file, &snapshot.content.key_hashes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    for item in snapshot.content.items().chain(&snapshot.content.targets) {
+        file.push(&format!("[\"{}\",{}]", item.key.kind, item.text));
+    }
+    Ok((snapshot_name(&DataDir::folder_of(&snapshot.environment), &snapshot.credential), file))
+}
+
+pub(super) fn snapshot_name(folder: &str, credential: &str) -> String {
     format!("{folder}/{SNAPSHOT_PREFIX}{credential}")
 }
 

@@ -5,9 +5,11 @@
 pub mod directory;
 pub mod environment;
 pub mod log;
+pub mod paused;
 pub mod persister;
 pub mod record;
 pub mod secrets;
+pub mod staging;
 pub mod targets;
 
 pub use directory::DataDir;

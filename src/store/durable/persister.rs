@@ -22,7 +22,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// What is waiting to be written, and whether writing works.
 #[derive(Debug, Default)]
 pub struct Pending {
-    /// With the credential that each one's content came from.
+    /// With the credential under which one that is gone was stored.
     environments: Mutex<BTreeMap<EnvironmentId, Arc<str>>>,
     wake: Notify,
     failing: AtomicBool,
@@ -98,9 +98,7 @@ fn write_round(directory: &DataDir, store: &Store, pending: &Pending) -> Result<
     for (id, credential) in pending.take() {
         let snapshot = index.environment(id.as_str()).and_then(|environment| environment.snapshot().clone());
         let written = match &snapshot {
-            Some(snapshot) => {
-                directory.write_ledger(snapshot).and_then(|()| directory.write_snapshot(snapshot, &credential))
-            }
+            Some(snapshot) => directory.write_ledger(snapshot).and_then(|()| directory.write_snapshot(snapshot)),
             // What was withdrawn must not be served by the next start.
             None => directory.remove_snapshot(&id, &credential),
         };

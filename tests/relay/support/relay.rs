@@ -71,6 +71,12 @@ impl TestRelay {
         self.end().unwrap()
     }
 
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self) -> Outcome {
+        let outcome = self.thread.take().map(|thread| thread.join().expect("the relay has panicked"));
+        outcome.unwrap()
+    }
+
     /// Tells it to stop without waiting.
     pub fn begin_stop(&mut self) {
         drop(self.stop.take());

@@ -12,9 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::archives::{Archive, Archives, Refused, Slot};
 use crate::fault::Fault;
-
-/// Bytes of a chunk.
-pub const CHUNK_BYTES: usize = 256 * 1024;
+use crate::transfer::CHUNK_BYTES;
 
 /// A receiver that takes nothing for so long is given up.
 const STALL: Duration = Duration::from_secs(60);

@@ -1,0 +1,33 @@
+//! How environments of Harness reach the store: each job takes the newest
+//! content of its feed when its turn comes, so that the store never goes
+//! back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::engine::now_ms;
+use super::feed::Feed;
+use crate::source::intake::{Delivery, Intake};
+use crate::store::source_status::SourceKind;
+use crate::store::writer::Offered;
+
+/// Serves a feed's newest content.
+pub fn apply(intake: &mut Intake, feed: &Feed) {
+    feed.unqueue();
+    let Some(content) = feed.content() else { return };
+    let offered = Offered { content, credential: Arc::clone(&feed.credential), ..Offered::default() };
+    let delivery = Delivery::of(SourceKind::Upstream, BTreeMap::from([(feed.id.clone(), offered)]));
+    if let Err(error) = intake.swap_in(delivery, now_ms() / 1000) {
+        feed.trouble(&format!("upstream's configuration cannot be served: {error}"), now_ms());
+    }
+}
+
+/// Serves nothing of these any more.
+pub fn withdraw(intake: &mut Intake, feeds: &[Arc<Feed>]) {
+    let removed = feeds.iter().map(|feed| feed.id.clone()).collect();
+    let delivery = Delivery { kind: SourceKind::Upstream, offered: BTreeMap::new(), removed };
+    // Taking away cannot fail: nothing is built.
+    if let Err(error) = intake.swap_in(delivery, now_ms() / 1000) {
+        tracing::error!(%error, "environments could not be withdrawn");
+    }
+}

@@ -1,0 +1,314 @@
+//! One stream to one leader: subscribed, applied, acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tonic::Streaming;
+
+use super::follower::Follower;
+use super::incoming::{Assembly, FrameError, Payload};
+use crate::proto::snapshot::v1 as proto;
+use crate::proto::snapshot::v1::sync_snapshots_request::Message as Say;
+use crate::proto::snapshot::v1::sync_snapshots_response::Message as Heard;
+use crate::snapshot::content::{Content, EnvironmentId};
+use crate::snapshot::{Names, Revision};
+use crate::source::harness::engine::now_ms;
+use crate::source::intake::{Delivery, Intake};
+use crate::store::peers::{KnownPeer, PeerUpdate};
+use crate::store::source_status::SourceKind;
+use crate::store::targets::StoredTarget;
+use crate::store::writer::Offered;
+use crate::transfer::{Assembled, Update};
+
+/// Signs of life come every 15 s ± 20 %: three of them were missed.
+pub const SILENCE: Duration = Duration::from_secs(54);
+
+/// An environment that the leader does not name any more is believed to be
+/// gone after this long.
+const REMOVAL: Duration = Duration::from_secs(10);
+
+/// A leader that knows less than this relay for so long is left for another.
+const BEHIND: Duration = Duration::from_secs(10);
+
+/// How often times are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Words to the leader that wait: more than updates can be on their way.
+pub const WORDS: usize = 256;
+
+/// How a stream ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The process ends.
+    Stopped,
+    /// It is begun again at once.
+    Again,
+    /// It broke; `heard` if the leader said anything.
+    Lost { reason: String, heard: bool },
+    /// The leader knows less than this relay, and keeps on.
+    Behind,
+    /// A leader that comes before this one is back.
+    Preferred,
+}
+
+/// One stream.
+pub struct Session<'a> {
+    follower: &'a mut Follower,
+    peer: Arc<KnownPeer>,
+    words: mpsc::Sender<proto::SyncSnapshotsRequest>,
+    incoming: Streaming<proto::SyncSnapshotsResponse>,
+    assembly: Assembly,
+    /// Environments that were confirmed or updated in this stream.
+    confirmed: BTreeSet<EnvironmentId>,
+    set: Option<BTreeSet<EnvironmentId>>,
+    keys_certain: bool,
+    missing: BTreeMap<EnvironmentId, Instant>,
+    behind_since: Option<Instant>,
+    heard: Option<Instant>,
+    began: Instant,
+}
+
+impl<'a> Session<'a> {
+    #[must_use]
+    pub fn new(
+        follower: &'a mut Follower,
+        peer: Arc<KnownPeer>,
+        words: mpsc::Sender<proto::SyncSnapshotsRequest>,
+        incoming: Streaming<proto::SyncSnapshotsResponse>,
+    ) -> Self {
+        Session {
+            follower,
+            peer,
+            words,
+            incoming,
+            assembly: Assembly::default(),
+            confirmed: BTreeSet::new(),
+            set: None,
+            keys_certain: false,
+            missing: BTreeMap::new(),
+            behind_since: None,
+            heard: None,
+            began: Instant::now(),
+        }
+    }
+
+    /// Follows until the stream ends.
+    pub async fn run(&mut self, preferred_is_back: impl Future<Output = ()>) -> Ended {
+        let mut preferred_is_back = std::pin::pin!(preferred_is_back);
+        let mut ticks = tokio::time::interval(TICK);
+        let (stop, resync) = (self.follower.stop.clone(), Arc::clone(&self.follower.resync));
+        loop {
+            tokio::select! {
+                said = self.incoming.message() => match said {
+                    Ok(Some(said)) => {
+                        self.heard = Some(Instant::now());
+                        self.peer.note(|facts| facts.last_heard_at_ms = Some(now_ms()));
+                        if let Err(reason) = self.hear(said.message).await {
+                            return self.lost(reason);
+                        }
+                    }
+                    Ok(None) => return self.lost("the leader has ended the stream".to_owned()),
+                    Err(status) => return self.lost(status.message().to_owned()),
+                },
+                _ = ticks.tick() => if let Some(ended) = self.tick().await { return ended },
+                () = resync.asked() => {
+                    resync.take().iter().for_each(|id| self.follower.known.forget(id));
+                    return Ended::Again;
+                }
+                () = &mut preferred_is_back => return Ended::Preferred,
+                () = stop.cancelled() => return Ended::Stopped,
+            }
+        }
+    }
+
+    fn lost(&self, reason: String) -> Ended {
+        Ended::Lost { reason, heard: self.heard.is_some() }
+    }
+
+    async fn hear(&mut self, said: Option<Heard>) -> Result<(), String> {
+        let framed = match said {
+            Some(Heard::Environments(set)) => {
+                self.take_set(set);
+                Ok(None)
+            }
+            Some(Heard::Header(header)) => self.assembly.header(header).map(|()| None),
+            Some(Heard::Chunk(chunk)) => self.assembly.chunk(&chunk).map(|()| None),
+            Some(Heard::Trailer(trailer)) => self.assembly.trailer(&trailer).map(Some),
+            Some(Heard::Progress(progress)) => {
+                self.take_progress(&progress);
+                Ok(None)
+            }
+            Some(Heard::LearntTarget(target)) => {
+                self.take_target(&target);
+                Ok(None)
+            }
+            // Of a later release.
+            None => Ok(None),
+        };
+        match framed {
+            Ok(None) => Ok(()),
+            Ok(Some(payload)) => self.take_update(payload).await,
+            Err(FrameError::Framing(reason)) => Err(reason),
+            Err(FrameError::Corrupt { environment, update, reason }) => self.refuse(&environment, update, reason),
+        }
+    }
+
+    async fn take_update(&mut self, payload: Payload) -> Result<(), String> {
+        let Payload { environment: id, update, bytes } = payload;
+        let size = bytes.len() as u64;
+        let base = self.follower.known.state(&id).map(|(revision, content)| (*revision, content.clone()));
+        let job_id = id.clone();
+        let applied = self.follower.queue.run(move |intake| apply(intake, &job_id, &bytes, base)).await;
+        let applied = applied.ok_or("the process ends")?;
+        self.peer.note(|facts| facts.payload_bytes += size);
+        let (revision, content, names) = match applied {
+            Ok(applied) => applied,
+            Err(reason) => return self.refuse(&id, update, reason),
+        };
+        self.follower.known.set(id.clone(), revision, content);
+        self.say(Say::Ack(proto::Ack { environment_id: id.to_string(), update }))?;
+        self.follower.standing.synced(&id, &names, now_ms());
+        self.confirmed.insert(id.clone());
+        let environments = self.follower.known.environments().len();
+        self.peer.note(|facts| {
+            facts.acks += 1;
+            facts.environments = environments;
+            facts.last_update = Some(PeerUpdate { environment: id, revision, at_ms: now_ms() });
+        });
+        self.look_whether_complete();
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: &EnvironmentId, update: u64, reason: String) -> Result<(), String> {
+        tracing::warn!(
+            environment = %id,
+            leader = self.peer.name,
+            reason,
+            "an update of the leader cannot be served; the state before is, and everything is asked for"
+        );
+        self.peer.note(|facts| {
+            facts.nacks += 1;
+            facts.last_nack_reason = Some(reason.clone());
+        });
+        self.say(Say::Nack(proto::Nack { environment_id: id.to_string(), update, reason }))
+    }
+
+    fn say(&mut self, word: Say) -> Result<(), String> {
+        let request = proto::SyncSnapshotsRequest { message: Some(word) };
+        self.words.try_send(request).map_err(|_| "the leader takes no answers".to_owned())
+    }
+
+    fn take_set(&mut self, set: proto::EnvironmentSet) {
+        let ids: BTreeSet<EnvironmentId> = set.environment_ids.iter().map(|id| EnvironmentId::new(id)).collect();
+        self.set = set.complete.then_some(ids);
+        let now = Instant::now();
+        let here = self.follower.known.environments();
+        self.missing.retain(|id, _| self.set.as_ref().is_some_and(|set| !set.contains(id)));
+        if let Some(set) = &self.set {
+            for id in here.into_iter().filter(|id| !set.contains(id)) {
+                self.missing.entry(id).or_insert(now);
+            }
+        }
+        self.look_whether_complete();
+    }
+
+    fn take_progress(&mut self, progress: &proto::Progress) {
+        let stale = progress.stale_environment_ids.iter();
+        let behind = progress.behind_environment_ids.iter();
+        let reasons: Vec<(String, &str)> = stale
+            .map(|id| (id.clone(), "the leader has lost its own source"))
+            .chain(behind.map(|id| (id.clone(), "the leader is behind what is served here")))
+            .collect();
+        self.follower.standing.progress(&self.confirmed, &reasons, now_ms());
+        self.behind_since = match progress.behind_environment_ids.is_empty() {
+            true => None,
+            false => Some(self.behind_since.unwrap_or_else(Instant::now)),
+        };
+        self.keys_certain = progress.keys_certain;
+        self.look_whether_complete();
+    }
+
+    fn take_target(&self, target: &proto::LearntTarget) {
+        let Ok(text) = std::str::from_utf8(&target.json) else { return };
+        let Ok(parsed) = serde_json::from_str(text) else { return };
+        let store = &self.follower.standing.store;
+        if let Some(environment) = store.index().environment(&target.environment_id) {
+            store.learn(environment, StoredTarget { target: parsed, json: Box::from(text) }, "");
+        }
+    }
+
+    /// Everything that the leader has is served, and so every key is known.
+    fn look_whether_complete(&self) {
+        let complete = self.set.as_ref().is_some_and(|set| set.is_subset(&self.confirmed));
+        self.follower.standing.store.certainty().set(complete && self.keys_certain);
+        if complete {
+            self.follower.standing.complete(now_ms());
+        }
+    }
+
+    async fn tick(&mut self) -> Option<Ended> {
+        let now = Instant::now();
+        let last = self.heard.unwrap_or(self.began);
+        if now.duration_since(last) >= SILENCE {
+            return Some(self.lost("three signs of life were missed".to_owned()));
+        }
+        if self.behind_since.is_some_and(|since| now.duration_since(since) >= BEHIND) && self.follower.has_others() {
+            return Some(Ended::Behind);
+        }
+        let gone: BTreeSet<EnvironmentId> = self
+            .missing
+            .iter()
+            .filter(|(_, since)| now.duration_since(**since) >= REMOVAL)
+            .map(|(id, _)| id.clone())
+            .collect();
+        if !gone.is_empty() {
+            self.missing.retain(|id, _| !gone.contains(id));
+            gone.iter().for_each(|id| self.follower.known.forget(id));
+            self.confirmed.retain(|id| !gone.contains(id));
+            let delivery = Delivery { kind: SourceKind::Peer, offered: BTreeMap::new(), removed: gone };
+            self.follower
+                .queue
+                .send(move |intake| {
+                    // Taking away cannot fail: nothing is built.
+                    if let Err(error) = intake.swap_in(delivery, now_ms() / 1000) {
+                        tracing::error!(%error, "environments could not be withdrawn");
+                    }
+                })
+                .await;
+        }
+        None
+    }
+}
+
+/// Puts an update together and serves it.
+fn apply(
+    intake: &mut Intake,
+    id: &EnvironmentId,
+    payload: &[u8],
+    base: Option<(Revision, Content)>,
+) -> Result<(Revision, Content, Names), String> {
+    let update = Update::read(payload)?;
+    let to = update.leader.revision;
+    if let Some((known, _)) = &base
+        && known.epoch == to.epoch
+        && known.sequence > to.sequence
+    {
+        return Err(format!("it leads back to sequence {} from {}", to.sequence, known.sequence));
+    }
+    let Assembled { content, leader, names } = update.assemble(base.as_ref().map(|(revision, it)| (revision, it)))?;
+    let offered = Offered {
+        content: content.clone(),
+        leader: Some(leader),
+        credential: Arc::from(super::CREDENTIAL),
+        served: None,
+    };
+    let digest = content.digest();
+    if digest != to.digest {
+        return Err(format!("it leads to the digest {digest} and should to {}", to.digest));
+    }
+    let delivery = Delivery::of(SourceKind::Peer, BTreeMap::from([(id.clone(), offered)]));
+    intake.swap_in(delivery, now_ms() / 1000).map_err(|error| error.to_string())?;
+    Ok((to, content, names))
+}

@@ -1,0 +1,16 @@
+//! Configurations on their way between relays: imports, exports, following.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/relay_process.rs"]
+mod relay_process;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../relay/support/mod.rs"]
+mod support;
+
+mod archives;
+mod sending;
+
+mod following;
+mod importing;
