@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 use serde_json::json;
 
-use super::Output;
+use super::print::say;
+use super::{Output, print};
 use crate::model::json::Json;
 use crate::model::json_parser::Parser as JsonParser;
 use crate::snapshot::content::find;
@@ -22,7 +23,7 @@ use crate::source::file::load::read_once;
 /// from OLD and whose version is not higher. Only version numbers are
 /// written; everything else in the files stays as it is.
 #[derive(Debug, Parser)]
-#[command(name = "bump", disable_version_flag = true)]
+#[command(name = "bump", disable_version_flag = true, after_help = EXAMPLES)]
 pub struct Arguments {
     /// What SDKs have now: directory or archive.
     old: PathBuf,
@@ -32,6 +33,13 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  ff-relay bump yesterday.tar.gz ./config
+  ff-relay bump ./before ./after --output json | jq '.raised[].identifier'
+
+Exit codes: 0 done; 1 OLD or NEW is not usable; 64 wrong command line.";
 
 /// One raised version.
 struct Raised {
@@ -70,7 +78,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             all.extend(raised);
         }
     }
-    print(arguments.output, &all);
+    show(arguments.output, &all);
     Ok(true)
 }
 
@@ -122,18 +130,18 @@ fn rewrite(path: &Path, kind: ItemKind, raised: &[Raised]) -> anyhow::Result<()>
     Ok(())
 }
 
-fn print(output: Output, raised: &[Raised]) {
+fn show(output: Output, raised: &[Raised]) {
     if output == Output::Json {
         let rows: Vec<_> = raised
             .iter()
             .map(|r| json!({"environment": r.environment, "kind": r.kind.to_string(), "identifier": r.identifier, "from": r.from, "to": r.to}))
             .collect();
-        println!("{}", json!({ "raised": rows }));
+        print::json(&json!({ "raised": rows }));
         return;
     }
     for Raised { environment, kind, identifier, from, to } in raised {
         let from = from.map_or_else(|| "none".to_owned(), |version| version.to_string());
-        println!("env-{environment}: {kind} '{identifier}': version {from} → {to}");
+        say!("env-{environment}: {kind} '{identifier}': version {from} → {to}");
     }
-    println!("{} versions raised", raised.len());
+    say!("{} versions raised", raised.len());
 }

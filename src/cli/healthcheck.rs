@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::print::say;
 use crate::config::{self, EXIT_USAGE, HttpConfig, Request};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -25,7 +26,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let config = match config::from_process(arguments) {
         Ok(Request::Run(config) | Request::Check(config)) => config,
         Ok(_) => {
-            println!("usage: ff-relay healthcheck [the options of the relay]");
+            say!("usage: ff-relay healthcheck [the options of the relay]");
             return ExitCode::SUCCESS;
         }
         Err(errors) => {
@@ -40,7 +41,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     });
     match asked {
         Ok(()) => {
-            println!("ready");
+            say!("ready");
             ExitCode::SUCCESS
         }
         Err(error) => {

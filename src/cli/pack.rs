@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 use serde_json::json;
 
-use super::Output;
+use super::print::say;
+use super::{Output, print};
 use crate::snapshot::archive::{self, Compression, Limits, Tree, ledger_to_json};
 use crate::snapshot::item::Digest;
 use crate::snapshot::tree::{ENVIRONMENT_PREFIX, LEARNT_FILE};
@@ -19,7 +20,7 @@ use crate::source::file::write::write_archive;
 /// Make an archive of an offline directory (or of another archive). The same
 /// content gives the same bytes.
 #[derive(Debug, Parser)]
-#[command(name = "pack", disable_version_flag = true)]
+#[command(name = "pack", disable_version_flag = true, after_help = PACK_EXAMPLES)]
 pub struct PackArguments {
     /// The directory.
     dir: PathBuf,
@@ -32,7 +33,7 @@ pub struct PackArguments {
 
 /// Make an offline directory of an archive.
 #[derive(Debug, Parser)]
-#[command(name = "unpack", disable_version_flag = true)]
+#[command(name = "unpack", disable_version_flag = true, after_help = UNPACK_EXAMPLES)]
 pub struct UnpackArguments {
     /// The archive.
     archive: PathBuf,
@@ -42,6 +43,19 @@ pub struct UnpackArguments {
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
+
+const PACK_EXAMPLES: &str = "\
+Examples:
+  ff-relay pack ./config flags.tar.gz
+  ff-relay pack flags.tar.gz flags.tar.zst
+
+Exit codes: 0 written; 1 the directory is not usable, or failed; 64 wrong command line.";
+
+const UNPACK_EXAMPLES: &str = "\
+Examples:
+  ff-relay unpack flags.tar.gz ./config
+
+Exit codes: 0 written; 1 the archive is not usable, or failed; 64 wrong command line.";
 
 /// # Errors
 /// The directory is not usable, or the archive cannot be written.
@@ -62,13 +76,12 @@ pub fn pack(arguments: &PackArguments) -> anyhow::Result<bool> {
     match arguments.output {
         Output::Json => {
             let ids: Vec<&str> = report.environments.iter().map(|environment| environment.id.as_str()).collect();
-            println!(
-                "{}",
-                json!({"archive": name, "bytes": bytes.len(), "sha256": digest.to_string(), "environments": ids})
+            print::json(
+                &json!({"archive": name, "bytes": bytes.len(), "sha256": digest.to_string(), "environments": ids}),
             );
         }
         Output::Text => {
-            println!("{name}: {} environments, {} bytes, SHA-256 {digest}", report.environments.len(), bytes.len());
+            say!("{name}: {} environments, {} bytes, SHA-256 {digest}", report.environments.len(), bytes.len());
         }
     }
     Ok(true)
@@ -108,9 +121,9 @@ pub fn unpack(arguments: &UnpackArguments) -> anyhow::Result<bool> {
     match arguments.output {
         Output::Json => {
             let ids: Vec<String> = tree.environments.keys().map(ToString::to_string).collect();
-            println!("{}", json!({"directory": shown, "environments": ids, "vouched": tree.manifest.is_some()}));
+            print::json(&json!({"directory": shown, "environments": ids, "vouched": tree.manifest.is_some()}));
         }
-        Output::Text => println!("{shown}: {} environments", tree.environments.len()),
+        Output::Text => say!("{shown}: {} environments", tree.environments.len()),
     }
     Ok(true)
 }

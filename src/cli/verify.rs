@@ -2,35 +2,50 @@
 //! archive.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use clap::Parser;
 use serde::Serialize;
 
-use super::Output;
+use super::connect::Relay;
+use super::place::Place;
+use super::print::{clean, say};
+use super::{Output, print};
 use crate::evaluate::CompileOptions;
 use crate::source::file::Location;
 use crate::source::file::load::{Loaded, place, read_once};
 use crate::store::writer::Offered;
 use crate::store::{Store, StoreSettings};
 
-/// Check an offline directory or archive: errors are what the relay would
-/// refuse to serve, warnings are what it serves and somebody should look at.
+/// Check an offline directory or archive, or what a relay serves: errors are
+/// what the relay would refuse to serve, warnings are what it serves and
+/// somebody should look at.
 #[derive(Debug, Parser)]
-#[command(name = "verify", disable_version_flag = true)]
+#[command(name = "verify", disable_version_flag = true, after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Directory, or archive (.tar.gz, .tar.zst).
-    path: PathBuf,
+    /// Directory, archive (.tar.gz, .tar.zst), or the address of a relay,
+    /// which is exported (role sync).
+    path: String,
     /// Count warnings as errors.
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    relay: Relay,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  ff-relay verify ./config
+  ff-relay verify flags.tar.gz --strict
+  ff-relay verify 127.0.0.1:7001 --token-file sync-token
+
+Exit codes: 0 good; 1 errors (with --strict: or warnings); 2 unreachable; 3 refused; 64 wrong command line.";
+
 /// Everything that was found.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     pub path: String,
     pub environments: Vec<EnvironmentReport>,
@@ -42,6 +57,7 @@ pub struct Report {
 
 /// One environment that can be served.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EnvironmentReport {
     pub id: String,
     pub digest: String,
@@ -69,18 +85,19 @@ impl Report {
 /// # Errors
 /// The report cannot be printed.
 pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let report = report(&Location::of(&arguments.path))?;
+    let place = Place::find(&arguments.path, &arguments.relay)?;
+    let report = Report { path: place.name.clone(), ..report(&place.location)? };
     let good = report.errors.is_empty() && (!arguments.strict || report.warnings.is_empty());
     match arguments.output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Output::Text => print(&report),
+        Output::Json => print::json(&report),
+        Output::Text => show(&report),
     }
     Ok(good)
 }
 
-fn print(report: &Report) {
+fn show(report: &Report) {
     for environment in &report.environments {
-        println!(
+        say!(
             "env-{}: {} flags, {} segments, {} targets, {} keys, digest {:.12}",
             environment.id,
             environment.flags,
@@ -90,9 +107,9 @@ fn print(report: &Report) {
             environment.digest
         );
     }
-    report.warnings.iter().for_each(|warning| println!("warning: {warning}"));
-    report.errors.iter().for_each(|error| println!("error: {error}"));
-    println!("{}", report.summary());
+    report.warnings.iter().for_each(|warning| say!("warning: {}", clean(warning)));
+    report.errors.iter().for_each(|error| say!("error: {}", clean(error)));
+    say!("{}", report.summary());
 }
 
 /// Reads and builds everything as the relay would.

@@ -6,11 +6,23 @@ use super::nearest::nearest;
 /// The sub-commands: name, arguments, meaning.
 pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("serve", "[options]", "run the relay; the same without a command"),
-    ("verify", "PATH [--strict]", "check an offline directory or archive"),
+    ("status", "", "say how a running relay is doing"),
+    ("inspect", "WHAT", "show what a relay serves: environments, flags, streams, …"),
+    ("explain", "--flag F --target T", "say what a flag serves for a target, and why"),
+    ("watch", "[--environment ID]", "print changes as they happen"),
+    ("export", "FILE", "write what a relay serves into an archive"),
+    ("import", "[--dry-run] FILE", "put an archive or a directory into a relay"),
+    ("diff", "A B", "show what differs between directories, archives, relays"),
+    ("resync", "ENVIRONMENT", "end what an overriding import began"),
+    ("set-log-level", "LEVEL [--for TIME]", "change how much a relay logs"),
+    ("drain", "", "end a relay in order"),
+    ("verify", "PATH [--strict]", "check an offline directory or archive, or what a relay serves"),
     ("pack", "DIR ARCHIVE", "make an archive of an offline directory"),
     ("unpack", "ARCHIVE DIR", "make an offline directory of an archive"),
     ("bump", "OLD NEW", "raise the versions in NEW of what differs from OLD"),
     ("healthcheck", "", "ask a running relay whether it is ready"),
+    ("completions", "SHELL", "write completions for bash, zsh or fish"),
+    ("help", "[COMMAND]", "explain a command, with examples"),
 ];
 
 /// Splits the arguments (without the program's name) into the sub-command and the rest. Only the

@@ -80,6 +80,7 @@ Examples:
   ff-relay -file-data-source flags.tar.gz
   ff-relay -env-file .env -print-config
   ff-relay -offline -config-dir ./config -check
+  ff-relay help import
   docker run -p 7000:7000 -v $PWD/config:/config -e OFFLINE=true ff-relay
 ";
 

@@ -10,6 +10,7 @@ mod support;
 
 mod archives;
 mod authentication;
+mod cli;
 mod configuration;
 mod drain;
 mod durability;
