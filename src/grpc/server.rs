@@ -15,7 +15,7 @@ use super::admin::Admin;
 use super::boundary::{AccessLayer, AccessService};
 use super::call::CallService;
 use super::inspect::Inspect;
-use super::listener;
+use super::listener::{self, PortLimits};
 use super::reflection::ByRole;
 use super::snapshot::Snapshots;
 use super::usage::FollowersUsage;
@@ -126,6 +126,6 @@ impl GrpcServer {
                 health.set_service_status(name, ServingStatus::NotServing).await;
             }
         };
-        Ok(listener::run(self.tcp, tls, self.service, stop, last_words))
+        Ok(listener::run((self.tcp, PortLimits::default()), tls, self.service, stop, last_words))
     }
 }
