@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tonic_reflection::server::Builder as Reflection;
 use tower::Layer as _;
 
 use super::access::Access;
@@ -16,7 +15,7 @@ use super::boundary::{AccessLayer, AccessService};
 use super::call::CallService;
 use super::download::{DownloadLayer, DownloadService};
 use super::inspect::Inspect;
-use super::listener;
+use super::listener::{self, PortLimits};
 use super::reflection::ByRole;
 use super::snapshot::Snapshots;
 use super::usage::FollowersUsage;
@@ -96,8 +95,8 @@ impl GrpcServer {
         let usage = UsageServiceServer::new(usage).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let admin = AdminServiceServer::new(admin).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let routes = Routes::new(health_service.max_decoding_message_size(MAX_INSPECT_BYTES))
-            .add_service(ByRole::new(Reflection::build_v1)?)
-            .add_service(ByRole::new(Reflection::build_v1alpha)?)
+            .add_service(ByRole::new(|seen| Ok(seen.build_v1()?.max_decoding_message_size(MAX_INSPECT_BYTES)))?)
+            .add_service(ByRole::new(|seen| Ok(seen.build_v1alpha()?.max_decoding_message_size(MAX_INSPECT_BYTES)))?)
             .add_service(inspect)
             .add_service(snapshots)
             .add_service(usage)
@@ -128,6 +127,6 @@ impl GrpcServer {
                 health.set_service_status(name, ServingStatus::NotServing).await;
             }
         };
-        Ok(listener::run(self.tcp, tls, self.service, stop, last_words))
+        Ok(listener::run((self.tcp, PortLimits::default()), tls, self.service, stop, last_words))
     }
 }
