@@ -63,7 +63,7 @@ pub enum GrpcError {
 pub struct GrpcServer {
     tcp: TcpListener,
     certificate: Option<Arc<Certificate>>,
-    service: AccessService<DownloadService<CallService<Routes>>>,
+    service: AccessService<CallService<DownloadService<Routes>>>,
     health: HealthReporter,
 }
 
@@ -102,8 +102,8 @@ impl GrpcServer {
             .add_service(usage)
             .add_service(admin)
             .prepare();
-        let calls = CallService::new(routes, &super::reflection::ENCODED)?;
-        let service = AccessLayer { access }.layer(DownloadLayer { archives }.layer(calls));
+        let calls = CallService::new(DownloadLayer { archives }.layer(routes), &super::reflection::ENCODED)?;
+        let service = AccessLayer { access }.layer(calls);
         Ok(GrpcServer { tcp, certificate, service, health })
     }
 
