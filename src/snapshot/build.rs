@@ -68,6 +68,9 @@ pub enum BuildError {
     Item { identifier: String, source: JsonError },
     #[error(transparent)]
     Compress(#[from] CompressError),
+    /// A fault of this program, met by this content.
+    #[error("the content could not be built; this is a fault of ff-relay, please report it")]
+    Broken,
     /// The content is not what the leader has.
     #[error("the content has the digest {found} and should have {expected}")]
     Digest { found: Digest, expected: Digest },
