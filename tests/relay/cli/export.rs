@@ -19,7 +19,7 @@ fn an_export_is_what_pack_makes() {
         assert!(std::fs::read(shell.path(name)).unwrap() == std::fs::read(shell.path(&packed)).unwrap());
     }
     let left: Vec<_> = std::fs::read_dir(shell.path(".")).unwrap().collect();
-    assert_eq!(left.len(), 5, "no partial file is left: {left:?}");
+    assert_eq!(left.len(), 6, "no partial file is left: {left:?}");
     let value = shell.run(&["export", "x.tgz", "--environment", OTHER, "--part", "flags", "--output", "json"]).json();
     assert_eq!((&value["parts"], &value["environments"][0]["id"]), (&json!(["FLAGS"]), &json!(OTHER)));
     assert_eq!(shell.run(&["export", "x.zip"]).code, 64);
