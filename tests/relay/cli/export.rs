@@ -75,6 +75,11 @@ fn a_later_run_goes_on_too_and_another_content_begins_anew() {
         assert_eq!(value["resumedFrom"], 0, "{digest}");
         assert!(std::fs::read(shell.path("flags.tar.gz")).unwrap() == whole);
     }
+    let other = std::fs::File::create(shell.path("flags.tar.gz.partial")).unwrap();
+    other.lock().unwrap();
+    let busy = shell.run(&["export", "flags.tar.gz"]);
+    assert!(busy.code == 1 && busy.err.contains("another export"), "{busy:?}");
+    drop(other);
     // A beginning that was damaged is found out, and not put in place.
     std::fs::remove_file(shell.path("flags.tar.gz")).unwrap();
     begin(&vec![0; 1000], sha256.as_str().unwrap());
