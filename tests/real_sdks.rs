@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "support/chaos_proxy.rs"]
 mod chaos_proxy;
 #[path = "support/config_copy.rs"]

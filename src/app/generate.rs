@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::StartError;
-use super::origin::admin;
+use super::origin::{admin, links};
 use crate::config::{Config, Mode};
 use crate::evaluate::CompileOptions;
 use crate::http::api::unix_now_s;
@@ -19,6 +19,7 @@ use crate::source::file::load::read_once;
 use crate::source::file::write::{WriteError, write_archive, write_directory};
 use crate::source::harness::calls::Calls;
 use crate::source::harness::one_shot::{self, Fetch};
+use crate::source::peer::fetch;
 use crate::store::writer::Offered;
 use crate::store::{Store, StoreSettings};
 use crate::telemetry::upstream::UpstreamCounts;
@@ -45,6 +46,11 @@ pub enum GenerateError {
 /// Anything that could not be fetched, checked or written; a directory or
 /// archive of before is then as it was.
 pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), GenerateError> {
+    if let Mode::Peer(peer) = &config.mode {
+        let tree = fetch::fetch(&links(config, peer)?, &peer.environments).await.map_err(GenerateError::Fetch)?;
+        check(&tree.environments, compile)?;
+        return Ok(write(&config.config_dir, tree)?);
+    }
     let calls = Calls::new(&config.upstream, Arc::<UpstreamCounts>::default()).map_err(StartError::from)?;
     let calls = Arc::new(calls);
     let mut fetch = fetch_all(config, &calls).await?;
@@ -77,14 +83,17 @@ pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), Ge
             "fetched"
         );
     }
-    let path = &config.config_dir;
-    let count = environments.len();
+    Ok(write(&config.config_dir, Tree::whole(environments, BTreeMap::new()))?)
+}
+
+fn write(path: &Path, tree: Tree) -> Result<(), WriteError> {
+    let count = tree.environments.len();
     match Compression::of(path).filter(|_| !path.is_dir()) {
-        Some(compression) => write_archive(path, compression, &Tree::whole(environments, BTreeMap::new()))?,
+        Some(compression) => write_archive(path, compression, &tree)?,
         None => {
             let generated = httpdate::fmt_http_date(SystemTime::now());
-            for id in write_directory(path, &environments, &generated)? {
-                tracing::info!(environment = %id, "removed: upstream does not have it any more");
+            for id in write_directory(path, &tree.environments, &generated)? {
+                tracing::info!(environment = %id, "removed: the source does not have it any more");
             }
         }
     }

@@ -231,6 +231,33 @@ impl Origin {
     }
 }
 
+/// The ways to the leaders, checked.
+///
+/// # Errors
+/// An address, a token or a file cannot be used.
+pub fn links(config: &Config, peer: &Peer) -> Result<Vec<Link>, StartError> {
+    let link = |address: &String| Link {
+        address: address.clone(),
+        token: peer.token.clone(),
+        ca: config.upstream.ca_bundle.clone(),
+        identity: peer.tls.clone(),
+        server_name: None,
+        connect_timeout: config.upstream.connect_timeout,
+    };
+    let links: Vec<Link> = peer.addresses.iter().map(link).collect();
+    for link in &links {
+        link.endpoint()?;
+        link.credential()?;
+        if link.is_exposed() {
+            tracing::warn!(
+                leader = link.address,
+                "peer-token goes over the network unencrypted; write https:// before the address"
+            );
+        }
+    }
+    Ok(links)
+}
+
 fn load_peer(
     config: &Config,
     peer: &Peer,
@@ -245,19 +272,7 @@ fn load_peer(
         // Asked for by name, so it is missed while it is not there.
         intake.writer().open(&EnvironmentId::new(id));
     }
-    let link = |address: &String| Link {
-        address: address.clone(),
-        token: peer.token.clone(),
-        ca: config.upstream.ca_bundle.clone(),
-        identity: peer.tls.clone(),
-        server_name: None,
-        connect_timeout: config.upstream.connect_timeout,
-    };
-    let links: Vec<Link> = peer.addresses.iter().map(link).collect();
-    for link in &links {
-        link.endpoint()?;
-        link.credential()?;
-    }
+    let links = links(config, peer)?;
     let restored = !known.environments().is_empty();
     let follower = Follower {
         id: Arc::from(format!("{:032x}", rand::random::<u128>())),

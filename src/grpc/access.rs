@@ -76,7 +76,8 @@ impl Access {
 
     /// Reads token files again when they change, until told to stop.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let mut seen = self.stamps();
+        // What changed since the start was read is not missed.
+        let mut seen = Vec::new();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -116,8 +117,10 @@ impl Access {
                 }
             }
         }
-        tracing::info!(tokens = hashes.len(), "token files were read again");
-        self.tokens.store(Arc::new(hashes));
+        if **self.tokens.load() != hashes {
+            tracing::info!(tokens = hashes.len(), "token files were read again");
+            self.tokens.store(Arc::new(hashes));
+        }
     }
 
     /// Decides who calls.

@@ -75,6 +75,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if plain::is_foreign(&request) {
+            return Box::pin(async { Ok(plain::refusal(&plain::foreign())) });
+        }
         let path = request.uri().path();
         let decided = match needed_role(path) {
             None => Ok(None),

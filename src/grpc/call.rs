@@ -179,6 +179,90 @@ fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt as _;
+    use std::convert::Infallible;
+    use tokio_stream::StreamExt as _;
+    use tonic::Status;
+    use tonic_types::StatusExt as _;
+    use tower::{ServiceExt as _, service_fn};
+
+    const UNARY: &str = "/ffrelay.inspect.v1.InspectService/GetFlag";
+    const STREAMING: &str = "/ffrelay.snapshot.v1.SnapshotService/ExportSnapshot";
+
+    type Frame = Result<http_body::Frame<bytes::Bytes>, Status>;
+
+    /// What a caller of `path` is told at last.
+    async fn outcome<F>(path: &str, timeout: Option<&str>, ending: Ending, answer: fn() -> F) -> String
+    where
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let service = service_fn(move |_: Request<Body>| async move { Ok::<_, Infallible>(answer().await) });
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = path.parse().unwrap();
+        if let Some(timeout) = timeout {
+            request.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
+        }
+        request.extensions_mut().insert(ending);
+        let calls = CallService::new(service, &[crate::proto::DESCRIPTORS]).unwrap();
+        let answer = calls.oneshot(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let ended = body.collect().await.map(|all| all.trailers().cloned().unwrap_or_default());
+        let headers = if head.headers.contains_key("grpc-status") { Ok(head.headers) } else { ended };
+        let status = headers.map(|headers| Status::from_header_map(&headers).unwrap());
+        let status = status.unwrap_or_else(|status| status);
+        status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+    }
+
+    fn never() -> Ending {
+        Ending(CancellationToken::new())
+    }
+
+    fn now() -> Ending {
+        let token = CancellationToken::new();
+        token.cancel();
+        Ending(token)
+    }
+
+    /// An answer whose body never ends.
+    async fn endless() -> Response<Body> {
+        let frames = tokio_stream::pending::<Frame>();
+        Response::new(Body::new(http_body_util::StreamBody::new(frames)))
+    }
+
+    async fn panics() -> Response<Body> {
+        panic!("of a test")
+    }
+
+    async fn panics_later() -> Response<Body> {
+        let frames = tokio_stream::iter([()]).map(|()| -> Frame { panic!("of a test") });
+        Response::new(Body::new(http_body_util::StreamBody::new(frames)))
+    }
+
+    async fn slow() -> Response<Body> {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Status::unauthenticated("an answer").into_http()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error() {
+        assert_eq!(outcome(UNARY, None, never(), panics).await, "INTERNAL");
+        assert_eq!(outcome(STREAMING, None, never(), panics_later).await, "INTERNAL");
+    }
+
+    #[tokio::test]
+    async fn a_time_limit_ends_calls_and_their_streams() {
+        assert_eq!(outcome(UNARY, Some("50m"), never(), std::future::pending).await, "REQUEST_TIMEOUT");
+        assert_eq!(outcome(STREAMING, Some("50m"), never(), std::future::pending).await, "REQUEST_TIMEOUT");
+        assert_eq!(outcome(STREAMING, Some("50m"), never(), endless).await, "REQUEST_TIMEOUT");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_connection_ends_streams_at_once_and_lets_answers_go() {
+        assert_eq!(outcome(UNARY, None, now(), slow).await, "", "it is answered");
+        assert_eq!(outcome(UNARY, None, now(), std::future::pending).await, "DRAINING");
+        assert_eq!(outcome(STREAMING, None, now(), slow).await, "DRAINING");
+        assert_eq!(outcome(STREAMING, None, now(), endless).await, "DRAINING");
+    }
 
     #[test]
     fn timeouts_are_read_as_grpc_writes_them() {

@@ -35,7 +35,6 @@ impl AdministrationError {
         };
         let about = match self.fault {
             ImportFault::Request => About::Field("header.options.request_id"),
-            ImportFault::Owned => About::Precondition { kind: "SOURCE", subject: "configuration" },
             _ => About::Nothing,
         };
         status(fault, &self.message, about)

@@ -27,27 +27,41 @@ use tower::{Service, ServiceExt as _};
 use super::call::Ending;
 use super::peer::{Peer, names_of};
 
-/// Operators, tools and up to 256 followers.
-const MAX_CONNECTIONS: usize = 1024;
+/// Bounds of the port.
+#[derive(Clone, Copy, Debug)]
+pub struct PortLimits {
+    /// Operators, tools and up to 256 followers.
+    pub connections: usize,
+    /// Time for a TLS handshake.
+    pub handshake: Duration,
+    /// Time until a connection has made a call that was let through. Whoever
+    /// is refused, or says nothing, makes room for others.
+    pub first_call: Duration,
+    /// Connections end at this age ± 10 %, so that clients spread over
+    /// relays.
+    pub age: Duration,
+    /// What an old connection still does before its calls are ended.
+    pub age_grace: Duration,
+    /// Time for everything to end once the relay shuts down.
+    pub shutdown: Duration,
+}
 
-/// Time for a TLS handshake.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-
-/// Time until a connection has made a call that was let through. Whoever is
-/// refused, or says nothing, makes room for others.
-const FIRST_CALL_LIMIT: Duration = Duration::from_secs(30);
-
-/// Connections end at this age ± 10 %, so that clients spread over relays.
-const MAX_AGE: Duration = Duration::from_secs(30 * 60);
-
-/// What an old connection still does before its calls are ended.
-const AGE_GRACE: Duration = Duration::from_secs(60);
-
-/// Time for everything to end once the relay shuts down.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+impl Default for PortLimits {
+    fn default() -> Self {
+        PortLimits {
+            connections: 1024,
+            handshake: Duration::from_secs(10),
+            first_call: Duration::from_secs(30),
+            age: Duration::from_secs(30 * 60),
+            age_grace: Duration::from_secs(60),
+            shutdown: Duration::from_secs(2),
+        }
+    }
+}
 
 /// What all connections of the port share.
 struct Port<S> {
+    limits: PortLimits,
     tls: Option<TlsAcceptor>,
     service: S,
     stop: CancellationToken,
@@ -58,7 +72,7 @@ struct Port<S> {
 /// Accepts until told to stop; then `last_words` are said, calls are ended,
 /// and what is left after a moment is cut.
 pub async fn run<S>(
-    tcp: TcpListener,
+    (tcp, limits): (TcpListener, PortLimits),
     tls: Option<TlsAcceptor>,
     service: S,
     stop: CancellationToken,
@@ -67,8 +81,8 @@ pub async fn run<S>(
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
-    let port = Arc::new(Port { tls, service, stop: stop.clone(), ending: CancellationToken::new() });
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let port = Arc::new(Port { limits, tls, service, stop: stop.clone(), ending: CancellationToken::new() });
+    let places = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     let mut failing = false;
     loop {
@@ -111,7 +125,7 @@ pub async fn run<S>(
             note(ended);
         }
     };
-    if tokio::time::timeout(SHUTDOWN_LIMIT, ended).await.is_err() {
+    if tokio::time::timeout(limits.shutdown, ended).await.is_err() {
         tracing::info!(connections = connections.len(), "gRPC connections are cut");
         connections.shutdown().await;
     }
@@ -135,7 +149,7 @@ where
             None => (Either::Left(tcp), Vec::new()),
             Some(tls) => {
                 let shaken = tokio::select! {
-                    shaken = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(tcp)) => shaken,
+                    shaken = tokio::time::timeout(self.limits.handshake, tls.accept(tcp)) => shaken,
                     () = self.stop.cancelled() => return,
                 };
                 let stream = match shaken {
@@ -168,7 +182,7 @@ where
         });
         let builder = builder();
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-        let age = MAX_AGE.mul_f64(rand::rng().random_range(0.9..1.1));
+        let age = self.limits.age.mul_f64(rand::rng().random_range(0.9..1.1));
         tokio::select! {
             _ = connection.as_mut() => return,
             () = self.time_is_up(&called, age) => {}
@@ -176,17 +190,17 @@ where
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             _ = connection.as_mut() => return,
-            () = tokio::time::sleep(AGE_GRACE) => ending.cancel(),
+            () = tokio::time::sleep(self.limits.age_grace) => ending.cancel(),
             () = self.stop.cancelled() => {}
         }
         // Its calls end now; what does not is cut.
-        let _ = tokio::time::timeout(AGE_GRACE, connection).await;
+        let _ = tokio::time::timeout(self.limits.age_grace, connection).await;
     }
 
     /// Ends when a connection has to be closed.
     async fn time_is_up(&self, called: &AtomicBool, age: Duration) {
         let idle = async {
-            tokio::time::sleep(FIRST_CALL_LIMIT).await;
+            tokio::time::sleep(self.limits.first_call).await;
             if called.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
@@ -230,4 +244,60 @@ fn builder() -> Builder<TokioExecutor> {
         .max_header_list_size(64 * 1024)
         .max_concurrent_streams(100);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::call::CallService;
+    use std::time::Instant;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tonic::service::Routes;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    async fn port(limits: PortLimits) -> (SocketAddr, CancellationToken) {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let (_, health) = tonic_health::server::health_reporter();
+        let calls = CallService::new(Routes::new(health), &[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(run((tcp, limits), None, calls, stop.clone(), async {}));
+        (address, stop)
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_or_half_a_thing_makes_room() {
+        let limits = PortLimits { connections: 2, first_call: Duration::from_millis(300), ..PortLimits::default() };
+        let (address, _stop) = port(limits).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(b"PRI * HT").await.unwrap();
+        let began = Instant::now();
+        // Waits for one of the two places.
+        let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let mut health = HealthClient::new(channel.connect().await.unwrap());
+        health.check(HealthCheckRequest::default()).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10));
+        let mut rest = Vec::new();
+        let _ = silent.read_to_end(&mut rest).await;
+        let _ = half.read_to_end(&mut rest).await;
+        // A connection that has called stays.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        health.check(HealthCheckRequest::default()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_ends_and_its_streams_say_why() {
+        let (age, age_grace) = (Duration::from_millis(300), Duration::from_millis(300));
+        let (address, stop) = port(PortLimits { age, age_grace, ..PortLimits::default() }).await;
+        let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let mut health = HealthClient::new(channel.connect().await.unwrap());
+        let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+        assert!(watch.message().await.unwrap().is_some());
+        assert_eq!(watch.message().await.unwrap_err().code(), tonic::Code::Unavailable);
+        // The client connects anew by itself.
+        health.check(HealthCheckRequest::default()).await.unwrap();
+        stop.cancel();
+    }
 }

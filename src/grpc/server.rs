@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tonic_reflection::server::Builder as Reflection;
 use tower::Layer as _;
 
 use super::access::Access;
@@ -16,7 +15,7 @@ use super::boundary::{AccessLayer, AccessService};
 use super::call::CallService;
 use super::download::{DownloadLayer, DownloadService};
 use super::inspect::Inspect;
-use super::listener;
+use super::listener::{self, PortLimits};
 use super::reflection::ByRole;
 use super::snapshot::Snapshots;
 use super::usage::FollowersUsage;
@@ -64,7 +63,7 @@ pub enum GrpcError {
 pub struct GrpcServer {
     tcp: TcpListener,
     certificate: Option<Arc<Certificate>>,
-    service: AccessService<DownloadService<CallService<Routes>>>,
+    service: AccessService<CallService<DownloadService<Routes>>>,
     health: HealthReporter,
 }
 
@@ -96,15 +95,15 @@ impl GrpcServer {
         let usage = UsageServiceServer::new(usage).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let admin = AdminServiceServer::new(admin).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let routes = Routes::new(health_service.max_decoding_message_size(MAX_INSPECT_BYTES))
-            .add_service(ByRole::new(Reflection::build_v1)?)
-            .add_service(ByRole::new(Reflection::build_v1alpha)?)
+            .add_service(ByRole::new(|seen| Ok(seen.build_v1()?.max_decoding_message_size(MAX_INSPECT_BYTES)))?)
+            .add_service(ByRole::new(|seen| Ok(seen.build_v1alpha()?.max_decoding_message_size(MAX_INSPECT_BYTES)))?)
             .add_service(inspect)
             .add_service(snapshots)
             .add_service(usage)
             .add_service(admin)
             .prepare();
-        let calls = CallService::new(routes, &super::reflection::ENCODED)?;
-        let service = AccessLayer { access }.layer(DownloadLayer { archives }.layer(calls));
+        let calls = CallService::new(DownloadLayer { archives }.layer(routes), &super::reflection::ENCODED)?;
+        let service = AccessLayer { access }.layer(calls);
         Ok(GrpcServer { tcp, certificate, service, health })
     }
 
@@ -128,6 +127,6 @@ impl GrpcServer {
                 health.set_service_status(name, ServingStatus::NotServing).await;
             }
         };
-        Ok(listener::run(self.tcp, tls, self.service, stop, last_words))
+        Ok(listener::run((self.tcp, PortLimits::default()), tls, self.service, stop, last_words))
     }
 }

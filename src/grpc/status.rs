@@ -1,6 +1,6 @@
 //! From the one error table to `tonic::Status` with `google.rpc` details.
 
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::fault::Fault;
@@ -14,11 +14,6 @@ pub enum About<'a> {
     Nothing,
     /// A request field.
     Field(&'a str),
-    /// A condition that does not hold.
-    Precondition {
-        kind: &'a str,
-        subject: &'a str,
-    },
     /// A thing by its type and name.
     Resource {
         kind: &'a str,
@@ -57,12 +52,13 @@ pub fn status(fault: Fault, message: &str, about: About<'_>) -> Status {
         About::Field(field) => {
             details.add_bad_request_violation(field, message);
         }
-        About::Precondition { kind, subject } => {
-            details.add_precondition_failure_violation(kind, subject, message);
-        }
         About::Resource { kind, name } => {
             details.set_resource_info(kind, name, "", message);
         }
+    }
+    if row.code == Code::FailedPrecondition {
+        let subject = if let About::Resource { name, .. } = about { name } else { "relay" };
+        details.add_precondition_failure_violation(row.reason, subject, message);
     }
     if matches!(fault, Fault::Draining | Fault::NeverSynced | Fault::TooManyStreams | Fault::ImportInProgress) {
         details.set_retry_info(Some(std::time::Duration::from_secs(1)));
@@ -82,6 +78,10 @@ mod tests {
         let info = details.error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("ENVIRONMENT_NOT_FOUND", "ffrelay"));
         assert_eq!(details.resource_info().unwrap().resource_name, "e");
+        let nothing = super::status(Fault::NothingSynced, "no", About::Resource { kind: "environment", name: "e" });
+        let details = nothing.get_error_details();
+        let violation = &details.precondition_failure().unwrap().violations[0];
+        assert_eq!((violation.r#type.as_str(), violation.subject.as_str()), ("NEVER_SYNCED", "e"));
         let bad = super::status(Fault::InvalidField, "bad", About::Field("page_size"));
         assert_eq!(bad.get_error_details().bad_request().unwrap().field_violations[0].field, "page_size");
     }

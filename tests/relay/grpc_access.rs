@@ -145,6 +145,10 @@ fn plain_http_is_refused_in_plain_http() {
     assert_eq!((&missing.json()["code"], missing.json()["error"].is_string()), (&"401".into(), true));
     let low = get(address, "/relay/latest-all", &[("Authorization", "Bearer inspect-token")]);
     assert_eq!(low.status, 403);
+    for path in ["/", "/readyz", "/ffrelay.inspect.v1.InspectService/GetServerInfo"] {
+        let foreign = get(address, path, &[]);
+        assert_eq!((foreign.status, foreign.text().contains("this port speaks gRPC")), (404, true), "{path}");
+    }
     for token in ["sync-token", "Bearer sync-token", "bearer admin-token"] {
         let unknown = get(address, "/relay/no-such", &[("Authorization", token)]);
         assert_eq!((unknown.status, &unknown.json()["code"]), (404, &"404".into()), "{token}");

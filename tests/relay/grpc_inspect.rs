@@ -32,7 +32,7 @@ macro_rules! pages {
     ($client:expr, $method:ident, $list:ident, $request:expr) => {{
         let (mut seen, mut pages, mut page_token) = (Vec::new(), 0, String::new());
         loop {
-            let mut request = $request;
+            let mut request = Clone::clone(&$request);
             request.page_token = page_token;
             let page = $client.$method(request).await.unwrap().into_inner();
             pages += 1;

@@ -187,6 +187,30 @@ fn silent_and_broken_handshakes_hold_nobody_up() {
 }
 
 #[test]
+fn plain_downloads_come_over_http_1_and_2() {
+    let place = tempfile::tempdir().unwrap();
+    let (server, clients) = (Authority::new(), Authority::new());
+    put_server(place.path(), &server);
+    let relay = start(place.path(), &clients, &TOKENS);
+    let root = reqwest::Certificate::from_pem(server.pem.as_bytes()).unwrap();
+    let builder = || {
+        let client = reqwest::Client::builder().tls_certs_only([root.clone()]).no_proxy();
+        client.resolve("localhost", relay.grpc.unwrap())
+    };
+    runtime().block_on(async {
+        for (client, version) in [(builder().http1_only(), http::Version::HTTP_11), (builder(), http::Version::HTTP_2)]
+        {
+            let url = format!("https://localhost:{}/relay/no-such", relay.grpc.unwrap().port());
+            let client = client.build().unwrap();
+            let refused = client.get(&url).send().await.unwrap();
+            assert_eq!((refused.version(), refused.status().as_u16()), (version, 401));
+            let unknown = client.get(&url).header("authorization", "sync-token").send().await.unwrap();
+            assert_eq!((unknown.version(), unknown.status().as_u16()), (version, 404));
+        }
+    });
+}
+
+#[test]
 fn files_that_are_no_certificates_are_refused_at_start() {
     let place = tempfile::tempdir().unwrap();
     put_server(place.path(), &Authority::new());

@@ -15,6 +15,7 @@ pub struct ChaosProxy {
 struct State {
     server: Mutex<SocketAddr>,
     refusing: AtomicBool,
+    corrupting: AtomicBool,
     ended: AtomicBool,
     next_connection: AtomicU64,
     connections: Mutex<Vec<Connection>>,
@@ -35,6 +36,7 @@ impl ChaosProxy {
         let state = Arc::new(State {
             server: Mutex::new(server),
             refusing: AtomicBool::new(false),
+            corrupting: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             next_connection: AtomicU64::new(0),
             connections: Mutex::new(Vec::new()),
@@ -60,6 +62,15 @@ impl ChaosProxy {
         for connection in self.state.connections.lock().unwrap().iter() {
             connection.end();
         }
+    }
+
+    /// Flips one bit of what the server sends next.
+    pub fn corrupt(&self) {
+        self.state.corrupting.store(true, Ordering::SeqCst);
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub fn restore(&self) {
@@ -135,7 +146,12 @@ impl State {
             upward.forget(number);
         });
         thread::spawn(move || {
-            carry(from_server, to_client, |_| ());
+            carry(from_server, to_client, |bytes| {
+                if bytes.len() > 100 && downward.corrupting.swap(false, Ordering::SeqCst) {
+                    let middle = bytes.len() / 2;
+                    bytes[middle] ^= 0x10;
+                }
+            });
             downward.forget(number);
         });
         // One that was accepted while `cut` ran is not in the list that it went through.
@@ -145,7 +161,7 @@ impl State {
     }
 
     /// Clients do not pipeline, so a request begins where a read does.
-    fn note(&self, number: u64, bytes: &[u8]) {
+    fn note(&self, number: u64, bytes: &mut [u8]) {
         let first = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
         let Ok(line) = str::from_utf8(first) else {
             return;
@@ -170,10 +186,10 @@ impl State {
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, mut note: impl FnMut(&[u8])) {
+fn carry(mut from: TcpStream, mut to: TcpStream, mut note: impl FnMut(&mut [u8])) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        note(&buffer[..length]);
+        note(&mut buffer[..length]);
         if to.write_all(&buffer[..length]).is_err() {
             return;
         }

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 #[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/chaos_proxy.rs"]
+mod chaos_proxy;
+#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/relay_process.rs"]
 mod relay_process;
 #[allow(dead_code, reason = "this crate uses a part of it")]
@@ -10,7 +13,9 @@ mod relay_process;
 mod support;
 
 mod archives;
+mod moving_sdk;
 mod sending;
 
 mod following;
 mod importing;
+mod random_following;

@@ -180,3 +180,88 @@ fn timestamp_of_s(seconds: i64) -> Timestamp {
 fn small(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::CompileOptions;
+    use crate::snapshot::content::EnvironmentId;
+    use crate::store::StoreSettings;
+    use crate::store::peers::{PeerFacts, PeerRole};
+    use crate::store::source_status::{PausedSource, SourceKind};
+    use crate::store::sync_state::SyncState;
+    use tonic_types::StatusExt as _;
+
+    fn inspect() -> (Inspect, crate::store::writer::StoreWriter) {
+        let compile = CompileOptions {
+            and_rules: true,
+            regex_bytes_per_expression: 1 << 20,
+            regex_bytes_per_environment: 1 << 20,
+        };
+        let (store, writer) = Store::new(StoreSettings { compile, max_targets: 10 });
+        let inspect = Inspect {
+            store,
+            readiness: Arc::new(Readiness::new(Vec::new())),
+            source: SourceStatus::default(),
+            mode: "online",
+            started_at: SystemTime::now(),
+        };
+        (inspect, writer)
+    }
+
+    #[tokio::test]
+    async fn what_was_never_synced_says_whether_it_may_come() {
+        let (inspect, writer) = inspect();
+        let environment = writer.open(&EnvironmentId::new("e"));
+        let ask = async || {
+            let request = proto::ListFlagsRequest { environment_id: "e".to_owned(), ..Default::default() };
+            let status = inspect.list_flags(Request::new(request)).await.unwrap_err();
+            (status.code(), status.get_error_details().error_info().unwrap().reason.clone())
+        };
+        let reason = "NEVER_SYNCED".to_owned();
+        assert_eq!(ask().await, (tonic::Code::Unavailable, reason.clone()));
+        let refused = SyncState { phase: Phase::Refused, error: Some("401".to_owned()), ..SyncState::default() };
+        environment.sync.store(Some(Arc::new(refused)));
+        assert_eq!(ask().await, (tonic::Code::FailedPrecondition, reason));
+        let described = environments::describe(&environment, &inspect.source.state());
+        assert_eq!(described.sync_state(), proto::SyncState::NeverSynced);
+        assert_eq!((described.revision, described.last_synced_at), (None, None));
+        assert_eq!(described.error.as_deref(), Some("401"));
+    }
+
+    #[tokio::test]
+    async fn sources_and_pauses_are_shown() {
+        let (inspect, writer) = inspect();
+        let environment = writer.open(&EnvironmentId::new("e"));
+        environment.source.store(Arc::new(SourceKind::Import));
+        let paused = PausedSource { since_ms: 1500, request_id: "r".to_owned() };
+        environment.paused.store(Some(Arc::new(paused)));
+        let described = environments::describe(&environment, &inspect.source.state());
+        assert_eq!(described.source(), proto::Source::Import);
+        let paused = described.paused_source.unwrap();
+        assert_eq!((paused.request_id.as_str(), paused.since), ("r", Some(timestamp_of_ms(1500))));
+        assert_eq!(inspect.server_info().paused_environment_count, 1);
+    }
+
+    #[tokio::test]
+    async fn peers_come_in_pages_with_leaders_first() {
+        let (inspect, _writer) = inspect();
+        let peers = inspect.store.peers();
+        let enter = |role, name: &str| peers.enter(role, name, "1.2.3.4:5", PeerFacts::default());
+        let followers: Vec<_> = (0..12).map(|i| enter(PeerRole::Follower, &format!("f{i}"))).collect();
+        let leader = enter(PeerRole::Leader, "l");
+        let (mut names, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = proto::ListPeersRequest { page_size: 5, page_token };
+            let page = inspect.list_peers(Request::new(request)).await.unwrap().into_inner();
+            names.extend(page.peers.into_iter().map(|peer| peer.name));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!((names.len(), names[0].as_str(), names[12].as_str()), (13, "l", "f11"));
+        assert_eq!(inspect.server_info().follower_count, 12);
+        drop((followers, leader));
+    }
+}

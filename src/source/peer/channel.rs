@@ -87,6 +87,16 @@ impl Link {
         Ok(endpoint)
     }
 
+    /// True if the token goes to another machine unencrypted.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        let address = self.address.strip_prefix("http://").unwrap_or(&self.address);
+        let plain = !address.contains("://") && !self.uses_tls();
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+        let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        plain && !loopback && self.token.is_some()
+    }
+
     /// Without a scheme, what only TLS needs asks for TLS.
     fn uses_tls(&self) -> bool {
         self.identity.is_some() || self.server_name.is_some()

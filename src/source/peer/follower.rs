@@ -2,10 +2,12 @@
 //! process lives.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -109,7 +111,9 @@ impl Follower {
                 if avoid.get(index).copied().flatten().is_some_and(|until| until > now) && self.has_others() {
                     continue;
                 }
-                let ended = self.follow(index, &link, &peer, &avoid).await;
+                let following = AssertUnwindSafe(self.follow(index, &link, &peer, &avoid)).catch_unwind().await;
+                // tonic panics at a status whose details are no base64, which a bad link makes of a good one.
+                let ended = following.unwrap_or_else(|_| Err(FollowError::passing("what it sends cannot be read")));
                 peer.note(|facts| facts.connected_at_ms = None);
                 self.line.store(None);
                 let leave = |reason: &str| {

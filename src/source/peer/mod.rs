@@ -9,6 +9,7 @@
 
 pub mod carrier;
 pub mod channel;
+pub mod fetch;
 pub mod follower;
 pub mod incoming;
 pub mod known;
