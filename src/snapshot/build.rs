@@ -126,24 +126,7 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     if unknown_past {
         ledger.origin = Some(Origin { sequence, digest });
     }
-    let before = previous.map(|previous| &previous.content);
-    if epoch != base.0 || before.is_none_or(|before| before.key_hashes != input.content.key_hashes) {
-        ledger.keys_sequence = sequence;
-    }
-    let remembered = previous.filter(|_| epoch == base.0).map(|previous| &previous.target_changes);
-    let target_changes = match (remembered, before) {
-        (Some(remembered), Some(before)) => match remembered.with(before, &input.content, sequence) {
-            Some(changed) => {
-                ledger.targets_sequence = sequence;
-                changed
-            }
-            None => remembered.clone(),
-        },
-        _ => {
-            ledger.targets_sequence = sequence;
-            TargetChanges::beginning_at(sequence)
-        }
-    };
+    let target_changes = note_parts(&mut ledger, previous, &input.content, (sequence, epoch == base.0));
     if let (Some(previous), Some(leader)) = (previous, input.leader)
         && previous.revision == leader.revision
         && previous.ledger == ledger
@@ -185,6 +168,29 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     let narrowed = snapshot.segments.iter().filter(|segment| segment.loses_rules);
     let narrowed = narrowed.map(|segment| Arc::clone(&segment.item.key.identifier)).collect();
     Ok(Some(Built { snapshot, changes, warnings, narrowed }))
+}
+
+/// Notes when key hashes and configured targets changed last, for followers.
+fn note_parts(
+    ledger: &mut Ledger,
+    previous: Option<&Snapshot>,
+    content: &Content,
+    (sequence, same_epoch): (u64, bool),
+) -> TargetChanges {
+    let Some(previous) = previous.filter(|_| same_epoch) else {
+        (ledger.keys_sequence, ledger.targets_sequence) = (sequence, sequence);
+        return TargetChanges::beginning_at(sequence);
+    };
+    if previous.content.key_hashes != content.key_hashes {
+        ledger.keys_sequence = sequence;
+    }
+    match previous.target_changes.with(&previous.content, content, sequence) {
+        Some(changed) => {
+            ledger.targets_sequence = sequence;
+            changed
+        }
+        None => previous.target_changes.clone(),
+    }
 }
 
 /// Versions that only a merge raised are changes too.

@@ -19,3 +19,4 @@ mod sending;
 mod following;
 mod importing;
 mod random_following;
+mod updates;

@@ -30,6 +30,9 @@ use crate::support::wait_for;
 
 const STEPS: usize = 120;
 
+/// Digests by environment.
+type States = Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>;
+
 /// One relay, which may be stopped and started in the same place.
 struct Place {
     relay: Option<TestRelay>,
@@ -81,7 +84,7 @@ struct Model {
     configuration: Configuration,
     flags: BTreeMap<String, Value>,
     /// The digest of every state that ever was, by environment.
-    states: Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>,
+    states: States,
 }
 
 impl Model {
@@ -142,7 +145,7 @@ fn flag(name: &str, note: u32) -> Value {
 /// had.
 fn watch(
     followers: Vec<SocketAddr>,
-    states: Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>,
+    states: States,
     ended: Arc<AtomicBool>,
 ) -> thread::JoinHandle<(usize, Vec<String>)> {
     thread::spawn(move || {

@@ -216,10 +216,8 @@ impl<'a> Session<'a> {
             .chain(behind.map(|id| (id.clone(), "the leader is behind what is served here")))
             .collect();
         self.follower.standing.progress(&self.confirmed, &reasons, now_ms());
-        self.behind_since = match progress.behind_environment_ids.is_empty() {
-            true => None,
-            false => Some(self.behind_since.unwrap_or_else(Instant::now)),
-        };
+        let is_behind = !progress.behind_environment_ids.is_empty();
+        self.behind_since = is_behind.then(|| self.behind_since.unwrap_or_else(Instant::now));
         self.keys_certain = progress.keys_certain;
         self.look_whether_complete();
     }
