@@ -10,7 +10,7 @@ use super::content::{Content, EnvironmentId};
 use super::follow::LeaderState;
 use super::item::{Digest, Item, ItemKey, ItemKind};
 use super::ledger::{Change, ChangeKind, Ledger, Moment, Origin, ServedVersions};
-use super::log::{ChangeLog, LogEntry, LogPosition, Message, entries};
+use super::log::{ChangeLog, FIRST_PLACE, LogEntry, LogPosition, Message, entries};
 use super::served::ServedItem;
 use super::target_changes::TargetChanges;
 use super::{Epoch, Names, Revision, Snapshot};
@@ -137,7 +137,7 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     let (compiled, warnings) = compile(&input.content, previous, input.options)?;
     let flags = serve(&input.content.flags, &ledger, previous.map(|s| &s.flags), input.options.and_rules)?;
     let segments = serve(&input.content.segments, &ledger, previous.map(|s| &s.segments), input.options.and_rules)?;
-    let place = previous.map_or(1, |previous| previous.place + 1);
+    let place = previous.map_or(FIRST_PLACE, |previous| previous.place + 1);
     let same_epoch = epoch == base.0;
     let (log, client_log) =
         logs(&input.environment, previous, &changes, &ledger, &compiled, &flags, (now, place, same_epoch));
@@ -328,7 +328,7 @@ fn history(environment: &EnvironmentId, ledger: &Ledger, changes: &[Change]) -> 
         let otherwise = if entry.deleted { ChangeKind::Delete } else { ChangeKind::Patch };
         let kind = kinds.get(key).copied().unwrap_or(otherwise);
         Arc::new(LogEntry {
-            position: LogPosition { place: 0, ordinal },
+            position: LogPosition { place: FIRST_PLACE, ordinal },
             key: key.clone(),
             sequence: entry.sequence,
             changed_at: entry.changed_at,
