@@ -155,6 +155,28 @@ fn a_follower_restarts_without_its_leader_and_catches_up_by_a_difference() {
 }
 
 #[test]
+fn a_follower_may_be_first() {
+    let place = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = place.local_addr().unwrap().to_string();
+    drop(place);
+    let tail = follower(std::slice::from_ref(&address), &[]);
+    assert!(!is_ready(&tail));
+    let health = get(tail.sdk, "/health", &[]).ok();
+    assert_eq!(health["configStatus"]["state"], "INITIALIZING");
+    let body = format!("{{\"apiKey\":\"{KEY}\"}}");
+    std::thread::scope(|scope| {
+        // It waits, and is answered when the leader has come.
+        let asking = scope.spawn(|| post(tail.sdk, "/client/auth", &[], &body).status);
+        let configuration = Configuration::golden();
+        let port = format!("--grpc-address={address}");
+        let head = leader(&configuration, &[&port]);
+        assert_eq!(asking.join().unwrap(), 200);
+        wait_until_equal(&head, &tail);
+        assert!(is_ready(&tail));
+    });
+}
+
+#[test]
 fn the_next_leader_is_followed_and_the_preferred_one_again_when_it_is_back() {
     let configuration = Configuration::golden();
     let head = leader(&configuration, &[]);
