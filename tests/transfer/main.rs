@@ -17,6 +17,7 @@ mod moving_sdk;
 mod sending;
 
 mod following;
+mod following_tls;
 mod importing;
 mod random_following;
 mod updates;

@@ -196,13 +196,15 @@ impl<'a> Session<'a> {
 
     fn take_set(&mut self, set: proto::EnvironmentSet) {
         let ids: BTreeSet<EnvironmentId> = set.environment_ids.iter().map(|id| EnvironmentId::new(id)).collect();
-        self.set = set.complete.then_some(ids);
+        let before = std::mem::replace(&mut self.set, set.complete.then_some(ids)).unwrap_or_default();
         let now = Instant::now();
         let here = self.follower.known.environments();
         self.missing.retain(|id, _| self.set.as_ref().is_some_and(|set| !set.contains(id)));
         if let Some(set) = &self.set {
             for id in here.into_iter().filter(|id| !set.contains(id)) {
-                self.missing.entry(id).or_insert(now);
+                // Taken away before our eyes it is gone; else this leader may only have begun.
+                let since = if before.contains(&id) { now.checked_sub(REMOVAL).unwrap_or(now) } else { now };
+                self.missing.entry(id).or_insert(since);
             }
         }
         self.look_whether_complete();
