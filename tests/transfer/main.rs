@@ -15,7 +15,11 @@ mod support;
 mod archives;
 mod moving_sdk;
 mod sending;
+mod unchanged;
 
+mod broken_archives;
+mod broken_frames;
 mod following;
+mod full_disk;
 mod importing;
 mod random_following;
