@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/chaos_proxy.rs"]
 mod chaos_proxy;
+#[path = "../support/place.rs"]
+mod place;
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/relay_process.rs"]
 mod relay_process;

@@ -24,6 +24,7 @@ use crate::proto::snapshot::v1::sync_snapshots_request::Message as Said;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::{Names, Revision, Snapshot};
+use crate::store::environment::Environment;
 use crate::store::keys::Seen;
 use crate::store::peers::{KnownPeer, PeerFacts, PeerRole, PeerUpdate};
 use crate::store::{Learnt, Store};
@@ -320,9 +321,12 @@ impl Session {
         let ids = |which: &dyn Fn(&Followed) -> bool| {
             self.followed.iter().filter(|(_, it)| which(it)).map(|(id, _)| id.to_string()).collect()
         };
+        // A source that cannot be reached may know more keys than were last read.
+        let out_of_touch = |it: &Arc<Environment>| it.sync.load().as_ref().is_some_and(|sync| sync.is_stale());
+        let in_touch = !self.store.index().environments.values().any(out_of_touch);
         let progress = proto::Progress {
             stale_environment_ids: ids(&stale),
-            keys_certain: self.store.certainty().is_set() && self.store.index().is_complete(),
+            keys_certain: in_touch && self.store.certainty().is_set() && self.store.index().is_complete(),
             behind_environment_ids: ids(&behind),
         };
         if !due && self.progress.as_ref() == Some(&progress) {
