@@ -27,6 +27,7 @@ mod bursts;
 mod expired_tokens;
 mod fake_harness_itself;
 mod followed;
+mod full_disk;
 mod generate;
 mod health_report;
 mod keys;
