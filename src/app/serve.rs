@@ -39,7 +39,7 @@ use crate::telemetry::log_level::LogControl;
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
 use crate::tls::Certificate;
-use crate::usage::{Usage, UsageSettings};
+use crate::usage::{Carrier, Usage, UsageSettings, UsageTask};
 
 /// All expressions of one environment together.
 const REGEX_BYTES_PER_ENVIRONMENT: usize = 512 * 1024 * 1024;
@@ -91,17 +91,7 @@ impl Relay {
         let status = SourceStatus::default();
         let upstream = Arc::new(UpstreamCounts::default());
         let origin = Origin::load(config, (&mut intake, &queue), durable.as_ref(), &status, &upstream)?;
-        let (usage, usage_task) = match origin.carrier() {
-            Some(carrier) => {
-                let to_leader = matches!(config.mode, Mode::Peer(_));
-                let settings = UsageSettings::new(&config.usage, to_leader || config.upstream.forward_targets);
-                let directory = durable.as_ref().map(|durable| Arc::clone(&durable.directory));
-                let (usage, task) = Usage::active(settings, directory);
-                (usage, Some((task, carrier)))
-            }
-            None => (Usage::dropped(), None),
-        };
-
+        let (usage, usage_task) = usage(config, &origin, durable.as_ref());
         let readiness = Arc::new(Readiness::new(facts(config, &store, &origin, &status)));
         let streams = StreamRegistry::new(stream_settings(&config.http));
         let api = Arc::new(Api {
@@ -326,6 +316,18 @@ fn metrics_listener(http: &HttpConfig) -> Result<Option<(Listener, SocketAddr)>,
     let tcp = bind_port(http.listen_address, port)?;
     let address = local(&tcp, port)?;
     Ok(Some((Listener { tcp, tls: None, timeouts: timeouts(http), max_connections: 256 }, address)))
+}
+
+type Carried = (UsageTask, Arc<dyn Carrier>);
+
+/// Where SDK usage goes, and the task that carries it, if it goes anywhere.
+fn usage(config: &Config, origin: &Origin, durable: Option<&Durable>) -> (Arc<Usage>, Option<Carried>) {
+    let Some(carrier) = origin.carrier() else { return (Usage::dropped(), None) };
+    // A leader wants to know every target, whatever it does with them.
+    let register = config.upstream.forward_targets || matches!(config.mode, Mode::Peer(_));
+    let settings = UsageSettings::new(&config.usage, register);
+    let (usage, task) = Usage::active(settings, durable.map(|durable| Arc::clone(&durable.directory)));
+    (usage, Some((task, carrier)))
 }
 
 fn administrator(origin: &Origin, queue: &IntakeQueue, durable: Option<&Durable>) -> Arc<dyn Administrator> {

@@ -10,6 +10,9 @@ use anyhow::Context as _;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::failure::{Failure, deepest};
 use crate::config::{Process, Surroundings as _, parse_duration, split_secrets, without_credentials};
@@ -195,6 +198,15 @@ impl Session {
     #[must_use]
     pub fn snapshots(&self) -> SnapshotServiceClient<Channel> {
         SnapshotServiceClient::new(self.channel.clone())
+    }
+
+    /// What the standard health service says of the relay as a whole; `None`
+    /// if it says nothing.
+    pub async fn is_serving(&self) -> Option<bool> {
+        let mut health = HealthClient::new(self.channel.clone());
+        let check = health.check(self.request(HealthCheckRequest { service: String::new() }));
+        let answer = self.answer(check).await.ok()?;
+        Some(answer.status() == ServingStatus::Serving)
     }
 
     #[must_use]

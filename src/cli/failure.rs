@@ -59,11 +59,13 @@ impl Failure {
     /// What a relay at `address` answered.
     #[must_use]
     pub fn of(status: &Status, address: &str) -> Self {
-        let reason = status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default();
+        let details = status.get_error_details();
+        let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
         if reason.is_empty() && (status.source().is_some() || status.code() == Code::Unavailable) {
             return Failure::unreachable(address, &deepest(status.source(), status.message()));
         }
         let said = clean(status.message());
+        let wait = details.retry_info().and_then(|info| info.retry_delay).map(|delay| delay.as_secs().max(1));
         let message = match advice(&reason) {
             _ if reason.is_empty() => format!(
                 "{address} answered {:?}: {said}; check that this is the gRPC port of a relay (grpc-address), and not its \
@@ -71,6 +73,7 @@ impl Failure {
                 status.code()
             ),
             "" => format!("{said} ({reason})"),
+            LATER => format!("{said} ({reason}); try again in {} s", wait.unwrap_or(1)),
             advice => format!("{said} ({reason}); {advice}"),
         };
         match status.code() {
@@ -99,6 +102,9 @@ pub fn deepest(mut error: Option<&(dyn Error + 'static)>, otherwise: &str) -> St
     text
 }
 
+/// The relay may say when.
+const LATER: &str = "later";
+
 fn advice(reason: &str) -> &'static str {
     match reason {
         "CREDENTIALS_MISSING" => "give a token with --token-file, or a certificate with --tls-cert and --tls-key",
@@ -108,7 +114,7 @@ fn advice(reason: &str) -> &'static str {
         "FLAG_NOT_FOUND" => "`ff-relay inspect flags` lists them",
         "SEGMENT_NOT_FOUND" => "`ff-relay inspect segments` lists them",
         "NEVER_SYNCED" => "`ff-relay status` says how far it is",
-        "TOO_MANY_STREAMS" | "IMPORT_IN_PROGRESS" | "DRAINING" => "try again in a moment",
+        "TOO_MANY_STREAMS" | "IMPORT_IN_PROGRESS" | "DRAINING" => LATER,
         "DIGEST_MISMATCH" => "somebody changed it meanwhile: look again, then decide",
         "UPSTREAM_OWNS_STATE" => "--override-upstream pauses its source until `ff-relay resync`",
         "METHOD_NOT_ALLOWED" => "this relay cannot do it; its release may be older than this program",
@@ -137,6 +143,10 @@ mod tests {
             assert_eq!(failure.exit_code(), exit, "{reason}");
             assert!(failure.to_string().starts_with(&format!("no\\u{{1b}} ({reason}); ")), "{failure}");
         }
+        let mut later = ErrorDetails::with_error_info("TOO_MANY_STREAMS", "ffrelay", std::collections::HashMap::new());
+        later.set_retry_info(Some(std::time::Duration::from_secs(7)));
+        let later = Failure::of(&Status::with_error_details(Code::ResourceExhausted, "four run", later), "there");
+        assert_eq!(later.to_string(), "four run (TOO_MANY_STREAMS); try again in 7 s");
         assert_eq!(Failure::of(&Status::unavailable("x"), "there").exit_code(), 2);
         assert!(Failure::of(&Status::internal("x"), "there").to_string().contains("SDK port"));
     }

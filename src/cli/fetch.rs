@@ -95,6 +95,7 @@ async fn transfer(
     progress: &mut Progress,
 ) -> anyhow::Result<SnapshotHeader> {
     let digest = partial.digest();
+    let mut file = partial.open(digest.is_none())?;
     let mut hash = Sha256::new();
     let mut offset = match digest {
         Some(_) => partial.hash_into(&mut hash)?,
@@ -102,7 +103,6 @@ async fn transfer(
     };
     request.if_archive = digest.map(|digest| digest.0.to_vec());
     request.offset = offset;
-    let mut file = partial.open(digest.is_none())?;
     let failed = |status: &tonic::Status| Failure::of(status, &session.address);
     let broken = |what: &str| Failure::failed(format!("{what}; export again"));
     let mut snapshots = session.snapshots();
@@ -176,10 +176,15 @@ impl Partial {
         }
     }
 
+    /// Opens it for this process alone.
     fn open(&self, anew: bool) -> anyhow::Result<File> {
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(if self.private { 0o600 } else { 0o644 });
         let file = options.open(&self.path).map_err(|error| failed(&self.path, &error))?;
+        if file.try_lock().is_err() {
+            let what = format!("{} is being written by another export; wait for its end", self.path.display());
+            return Err(Failure::failed(what).into());
+        }
         if anew {
             file.set_len(0)?;
         }

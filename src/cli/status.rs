@@ -42,17 +42,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         let request = session.request(GetServerInfoRequest {});
         let info = session.answer(session.inspect().get_server_info(request)).await?;
         let all = environments(&session, None).await?;
+        let serving = session.is_serving().await;
         match arguments.output {
-            Output::Json => print_json(&info, &all),
-            Output::Text => print_text(&session.address, &info, &all),
+            Output::Json => print_json(&info, serving, &all),
+            Output::Text => print_text(&session.address, &info, serving, &all),
         }
-        Ok(info.ready)
+        Ok(info.ready && serving != Some(false))
     })
 }
 
-fn print_json(info: &GetServerInfoResponse, all: &[Environment]) {
+fn print_json(info: &GetServerInfoResponse, serving: Option<bool>, all: &[Environment]) {
     print::json(&json!({
         "ready": info.ready,
+        "serving": serving,
         "notReadyReasons": info.not_ready_reasons,
         "version": info.version,
         "mode": info.mode,
@@ -67,11 +69,14 @@ fn print_json(info: &GetServerInfoResponse, all: &[Environment]) {
     }));
 }
 
-fn print_text(address: &str, info: &GetServerInfoResponse, all: &[Environment]) {
+fn print_text(address: &str, info: &GetServerInfoResponse, serving: Option<bool>, all: &[Environment]) {
     let paint = Paint::of_surroundings();
     let state = if info.ready { paint.text(Tone::Good, "ready") } else { paint.text(Tone::Bad, "not ready") };
     say!("{address}: {state}");
     info.not_ready_reasons.iter().for_each(|reason| say!("  {}", clean(reason)));
+    if serving == Some(false) {
+        say!("  {}", paint.text(Tone::Bad, "its gRPC port is closing"));
+    }
     say!("  ff-relay {}, {}, since {}", clean(&info.version), clean(&info.mode), view::time(info.started_at.as_ref()));
     say!("  source: {}", clean(&info.source_name));
     if let Some(error) = &info.source_error {

@@ -1,6 +1,8 @@
 //! What operators ask: health, readiness, Prometheus. Memory only: probes
 //! never wait for anything.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
@@ -11,6 +13,7 @@ use super::api::{Api, unix_now_ms};
 use crate::store::Index;
 use crate::store::durable::persister::Pending;
 use crate::store::environment::Environment;
+use crate::store::peers::{PeerRole, Peers};
 use crate::store::source_status::SourceState;
 use crate::store::sync_state::{Phase, StreamState};
 use crate::telemetry::exposition::{CONTENT_TYPE as PROMETHEUS, Exposition};
@@ -139,7 +142,7 @@ impl Api {
             ("ff_relay_upstream_messages_unknown_total", "Messages not understood", &self.upstream.messages_unknown),
             ("ff_relay_upstream_reconnects_total", "Upstream streams that ended", &self.upstream.reconnects),
         ] {
-            out.counter(name, help, &[], count.load(std::sync::atomic::Ordering::Relaxed) as f64);
+            out.counter(name, help, &[], count.load(Ordering::Relaxed) as f64);
         }
     }
 
@@ -169,7 +172,7 @@ impl Api {
             self.counts.body_bytes.read(),
         );
         self.add_upstream(&mut out, &index);
-        let load = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed) as f64;
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
         let source_good = self.source.state().error.is_none();
         for (name, help, value) in [
             ("ff_relay_streams_open", "SDK streams that are open", self.streams.open_count() as f64),
@@ -187,8 +190,33 @@ impl Api {
         ] {
             out.counter(name, help, &[], value);
         }
+        add_peers(&mut out, self.store.peers());
         self.usage.expose(&mut out);
         out
+    }
+}
+
+/// Other relays, leaders and followers apart; never one by one.
+#[expect(clippy::cast_precision_loss, reason = "counts for a dashboard")]
+fn add_peers(out: &mut Exposition, peers: &Peers) {
+    let all = peers.all();
+    for (role, name) in [(PeerRole::Leader, "leader"), (PeerRole::Follower, "follower")] {
+        let connected = all.iter().filter(|peer| peer.role == role && peer.facts().connected_at_ms.is_some()).count();
+        let labels = [("role", name)];
+        out.gauge(
+            "ff_relay_peers_connected",
+            "Relays that this one follows, or that follow it",
+            &labels,
+            connected as f64,
+        );
+        let totals = peers.totals(role);
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        for (outcome, count) in [("acknowledged", &totals.acks), ("refused", &totals.nacks)] {
+            let labels = [("role", name), ("outcome", outcome)];
+            out.counter("ff_relay_peer_updates_total", "Updates between relays", &labels, load(count));
+        }
+        let help = "Payload of updates between relays, in bytes";
+        out.counter("ff_relay_peer_payload_bytes_total", help, &labels, load(&totals.payload_bytes));
     }
 }
 

@@ -10,7 +10,7 @@ use super::content::{Content, EnvironmentId};
 use super::follow::LeaderState;
 use super::item::{Digest, Item, ItemKey, ItemKind};
 use super::ledger::{Change, ChangeKind, Ledger, Moment, Origin, ServedVersions};
-use super::log::{ChangeLog, LogEntry, LogPosition, Message, entries};
+use super::log::{ChangeLog, FIRST_PLACE, LogEntry, LogPosition, Message, entries};
 use super::served::ServedItem;
 use super::target_changes::TargetChanges;
 use super::{Epoch, Names, Revision, Snapshot};
@@ -68,6 +68,9 @@ pub enum BuildError {
     Item { identifier: String, source: JsonError },
     #[error(transparent)]
     Compress(#[from] CompressError),
+    /// A fault of this program, met by this content.
+    #[error("the content could not be built; this is a fault of ff-relay, please report it")]
+    Broken,
     /// The content is not what the leader has.
     #[error("the content has the digest {found} and should have {expected}")]
     Digest { found: Digest, expected: Digest },
@@ -123,24 +126,7 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     if unknown_past {
         ledger.origin = Some(Origin { sequence, digest });
     }
-    let before = previous.map(|previous| &previous.content);
-    if epoch != base.0 || before.is_none_or(|before| before.key_hashes != input.content.key_hashes) {
-        ledger.keys_sequence = sequence;
-    }
-    let remembered = previous.filter(|_| epoch == base.0).map(|previous| &previous.target_changes);
-    let target_changes = match (remembered, before) {
-        (Some(remembered), Some(before)) => match remembered.with(before, &input.content, sequence) {
-            Some(changed) => {
-                ledger.targets_sequence = sequence;
-                changed
-            }
-            None => remembered.clone(),
-        },
-        _ => {
-            ledger.targets_sequence = sequence;
-            TargetChanges::beginning_at(sequence)
-        }
-    };
+    let target_changes = note_parts(&mut ledger, previous, &input.content, (sequence, epoch == base.0));
     if let (Some(previous), Some(leader)) = (previous, input.leader)
         && previous.revision == leader.revision
         && previous.ledger == ledger
@@ -151,7 +137,7 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     let (compiled, warnings) = compile(&input.content, previous, input.options)?;
     let flags = serve(&input.content.flags, &ledger, previous.map(|s| &s.flags), input.options.and_rules)?;
     let segments = serve(&input.content.segments, &ledger, previous.map(|s| &s.segments), input.options.and_rules)?;
-    let place = previous.map_or(1, |previous| previous.place + 1);
+    let place = previous.map_or(FIRST_PLACE, |previous| previous.place + 1);
     let same_epoch = epoch == base.0;
     let (log, client_log) =
         logs(&input.environment, previous, &changes, &ledger, &compiled, &flags, (now, place, same_epoch));
@@ -182,6 +168,29 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     let narrowed = snapshot.segments.iter().filter(|segment| segment.loses_rules);
     let narrowed = narrowed.map(|segment| Arc::clone(&segment.item.key.identifier)).collect();
     Ok(Some(Built { snapshot, changes, warnings, narrowed }))
+}
+
+/// Notes when key hashes and configured targets changed last, for followers.
+fn note_parts(
+    ledger: &mut Ledger,
+    previous: Option<&Snapshot>,
+    content: &Content,
+    (sequence, same_epoch): (u64, bool),
+) -> TargetChanges {
+    let Some(previous) = previous.filter(|_| same_epoch) else {
+        (ledger.keys_sequence, ledger.targets_sequence) = (sequence, sequence);
+        return TargetChanges::beginning_at(sequence);
+    };
+    if previous.content.key_hashes != content.key_hashes {
+        ledger.keys_sequence = sequence;
+    }
+    match previous.target_changes.with(&previous.content, content, sequence) {
+        Some(changed) => {
+            ledger.targets_sequence = sequence;
+            changed
+        }
+        None => previous.target_changes.clone(),
+    }
 }
 
 /// Versions that only a merge raised are changes too.
@@ -319,7 +328,7 @@ fn history(environment: &EnvironmentId, ledger: &Ledger, changes: &[Change]) -> 
         let otherwise = if entry.deleted { ChangeKind::Delete } else { ChangeKind::Patch };
         let kind = kinds.get(key).copied().unwrap_or(otherwise);
         Arc::new(LogEntry {
-            position: LogPosition { place: 0, ordinal },
+            position: LogPosition { place: FIRST_PLACE, ordinal },
             key: key.clone(),
             sequence: entry.sequence,
             changed_at: entry.changed_at,

@@ -11,6 +11,10 @@ use super::item::{ItemKey, ItemKind};
 use super::ledger::ChangeKind;
 use crate::model::json::write_string;
 
+/// [`Snapshot::place`](super::Snapshot::place) of an environment's first
+/// snapshot: its log holds what was there at the start.
+pub const FIRST_PLACE: u64 = 1;
+
 /// A place in a log: everything up to and with it was taken. It means
 /// something in this process only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

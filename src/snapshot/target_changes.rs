@@ -114,9 +114,9 @@ mod tests {
         assert_eq!(names(&changes, 5).unwrap(), ["a", "b", "c"]);
         assert_eq!(names(&changes, 6).unwrap(), Vec::<String>::new());
         assert_eq!(names(&changes, 4), None);
-        for i in 0..300_u64 {
-            let (before, after) = (&states[(i as usize + 1) % 2], &states[i as usize % 2]);
-            changes = changes.with(before, after, 7 + i).unwrap();
+        for (i, sequence) in (0..300).zip(7_u64..) {
+            let (before, after) = (&states[(i + 1) % 2], &states[i % 2]);
+            changes = changes.with(before, after, sequence).unwrap();
         }
         assert_eq!(changes.changes.len(), MAX_CHANGES);
         assert!(changes.after(6).is_none() && changes.after(6 + 300 - 256).is_some());

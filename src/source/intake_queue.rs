@@ -57,7 +57,10 @@ impl IntakeJobs {
         let mut waiting: Vec<Job> = Vec::with_capacity(TOGETHER);
         loop {
             tokio::select! {
-                count = self.jobs.recv_many(&mut waiting, TOGETHER) => if count == 0 { return },
+                count = self.jobs.recv_many(&mut waiting, TOGETHER) => if count == 0 {
+                    // Nobody writes any more: a directory that was read once, and no admin port.
+                    return stop.cancelled().await;
+                },
                 () = stop.cancelled() => return,
             }
             let batch = std::mem::take(&mut waiting);

@@ -73,6 +73,16 @@ impl Peer {
 pub struct Peers {
     known: Mutex<BTreeMap<(PeerRole, u64), Arc<Peer>>>,
     next: AtomicU64,
+    /// Of leaders, of followers.
+    totals: [Totals; 2],
+}
+
+/// Counts since the start, of all peers of a role that ever were.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub acks: AtomicU64,
+    pub nacks: AtomicU64,
+    pub payload_bytes: AtomicU64,
 }
 
 impl Peers {
@@ -92,6 +102,16 @@ impl Peers {
         self.lock().values().cloned().collect()
     }
 
+    /// Counts of all peers of a role.
+    #[must_use]
+    pub fn totals(&self, role: PeerRole) -> &Totals {
+        let [leaders, followers] = &self.totals;
+        match role {
+            PeerRole::Leader => leaders,
+            PeerRole::Follower => followers,
+        }
+    }
+
     /// How many relays follow this one.
     #[must_use]
     pub fn followers(&self) -> usize {
@@ -108,6 +128,32 @@ impl Peers {
 pub struct KnownPeer {
     peer: Arc<Peer>,
     peers: Arc<Peers>,
+}
+
+impl KnownPeer {
+    /// An update was acknowledged.
+    pub fn acknowledged(&self, update: PeerUpdate) {
+        self.peers.totals(self.role).acks.fetch_add(1, Ordering::Relaxed);
+        self.note(|facts| {
+            facts.acks += 1;
+            facts.last_update = Some(update);
+        });
+    }
+
+    /// An update was refused.
+    pub fn refused(&self, reason: &str) {
+        self.peers.totals(self.role).nacks.fetch_add(1, Ordering::Relaxed);
+        self.note(|facts| {
+            facts.nacks += 1;
+            facts.last_nack_reason = Some(reason.to_owned());
+        });
+    }
+
+    /// A payload went between the two.
+    pub fn carried(&self, bytes: u64) {
+        self.peers.totals(self.role).payload_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.note(|facts| facts.payload_bytes += bytes);
+    }
 }
 
 impl std::ops::Deref for KnownPeer {

@@ -2,6 +2,7 @@
 //! snapshots beside the running ones and swaps them in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::environment::Environment;
@@ -153,7 +154,9 @@ impl StoreWriter {
                 now_unix_s,
                 options: &self.shared.settings.compile,
             };
-            match build(input) {
+            // Building is pure: whatever goes wrong in it, nothing was changed.
+            let built = catch_unwind(AssertUnwindSafe(|| build(input))).unwrap_or(Err(BuildError::Broken));
+            match built {
                 Ok(Some(built)) => prepared.built.push((id, built)),
                 Ok(None) => {}
                 Err(error) => return Err(PrepareError { environment: id, error }),

@@ -15,6 +15,3 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes of an update's payload that a follower takes: an archive inflates to
 /// as much.
 pub const MAX_UPDATE_BYTES: u64 = 1024 * 1024 * 1024;
-
-#[cfg(test)]
-mod tests;

@@ -54,8 +54,7 @@ fn nothing_named_shows_every_option() {
 #[test]
 fn what_is_not_built_yet_is_refused() {
     for (args, names) in [
-        (&["-peer-address=p:1"][..], "peer-address: not available in this version yet"),
-        (&["-read-replica", "-redis-address=r:1"], "redis-address, read-replica: not available"),
+        (&["-read-replica", "-redis-address=r:1"][..], "redis-address, read-replica: not available"),
         (&["-offline", "-offline-redis", "-redis-address=r:1"], "redis-address, offline-redis: not available"),
     ] {
         let text = refusal(args, &Fixed::default());

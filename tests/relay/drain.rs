@@ -28,7 +28,7 @@ fn streams_end_requests_finish_and_nothing_new_is_taken() {
         assert_eq!(stream.next(), None);
     }
     assert_eq!(relay.stop(), Outcome::Drained);
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -99,8 +99,8 @@ fn a_chain_serves_what_its_head_serves_and_is_told_of_every_change() {
     // Who an SDK is, is known everywhere.
     let auth =
         json!({"apiKey": "a new key", "target": {"identifier": "ann", "attributes": {"plan": "x".repeat(5_000)}}});
-    for (told, asked) in [(&first, &third), (&third, &first)] {
-        let body = auth.to_string().replace("ann", if std::ptr::eq(told, &first) { "ann" } else { "bob" });
+    for (name, told, asked) in [("ann", &first, &third), ("bob", &third, &first)] {
+        let body = auth.to_string().replace("ann", name);
         let before = environments(asked)[0].counts.unwrap().stored_targets;
         post(told.sdk, "/client/auth", &[], &body).ok();
         wait_for("the target", || (environments(asked)[0].counts.unwrap().stored_targets > before).then_some(()));
@@ -131,13 +131,13 @@ fn a_follower_restarts_without_its_leader_and_catches_up_by_a_difference() {
     let configuration = Configuration::with_flags(&flags);
     let head = leader(&configuration, &[&data_dir(theirs.path())]);
     let address = at(&head);
-    let tail = follower(&[address.clone()], &[&data_dir(ours.path())]);
+    let tail = follower(std::slice::from_ref(&address), &[&data_dir(ours.path())]);
     wait_until_equal(&head, &tail);
     let token = bearer(tail.sdk, KEY);
     tail.stop();
     let before = revisions(&head);
     head.stop();
-    let tail = follower(&[address.clone()], &[&data_dir(ours.path())]);
+    let tail = follower(std::slice::from_ref(&address), &[&data_dir(ours.path())]);
     assert!(is_ready(&tail), "it serves at once");
     assert_eq!(revisions(&tail), before);
     let path = format!("/client/env/{ENVIRONMENT}/feature-configs/f000");
@@ -152,6 +152,28 @@ fn a_follower_restarts_without_its_leader_and_catches_up_by_a_difference() {
     let bytes = peers(&head)[0].payload_bytes;
     assert!(bytes < 3_000, "{bytes} bytes for one flag of 500");
     assert_eq!(environments(&tail)[0].sync_state(), SyncState::Synced);
+}
+
+#[test]
+fn a_follower_may_be_first() {
+    let place = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = place.local_addr().unwrap().to_string();
+    drop(place);
+    let tail = follower(std::slice::from_ref(&address), &[]);
+    assert!(!is_ready(&tail));
+    let health = get(tail.sdk, "/health", &[]).ok();
+    assert_eq!(health["configStatus"]["state"], "INITIALIZING");
+    let body = format!("{{\"apiKey\":\"{KEY}\"}}");
+    std::thread::scope(|scope| {
+        // It waits, and is answered when the leader has come.
+        let asking = scope.spawn(|| post(tail.sdk, "/client/auth", &[], &body).status);
+        let configuration = Configuration::golden();
+        let port = format!("--grpc-address={address}");
+        let head = leader(&configuration, &[&port]);
+        assert_eq!(asking.join().unwrap(), 200);
+        wait_until_equal(&head, &tail);
+        assert!(is_ready(&tail));
+    });
 }
 
 #[test]
@@ -203,7 +225,7 @@ fn a_leader_that_lost_its_past_is_followed_and_versions_go_on_rising() {
     let configuration = Configuration::with_flags(&[boolean("a", true, 7), boolean("b", true, 3)]);
     let head = leader(&configuration, &[]);
     let address = at(&head);
-    let tail = follower(&[address.clone()], &[]);
+    let tail = follower(std::slice::from_ref(&address), &[]);
     wait_until_equal(&head, &tail);
     let mut events = Events::open(tail.sdk, KEY, &bearer(tail.sdk, KEY), &[]);
     let before = revisions(&tail);

@@ -25,3 +25,4 @@ mod following;
 mod full_disk;
 mod importing;
 mod random_following;
+mod updates;

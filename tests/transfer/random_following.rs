@@ -31,12 +31,14 @@ use crate::support::wait_for;
 
 const STEPS: usize = 120;
 
+/// Digests by environment.
+type States = Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>;
 /// The configuration as it should be.
 struct Model {
     configuration: Configuration,
     flags: BTreeMap<String, Value>,
     /// The digest of every state that ever was, by environment.
-    states: Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>,
+    states: States,
 }
 
 impl Model {
@@ -97,7 +99,7 @@ fn flag(name: &str, note: u32) -> Value {
 /// had.
 fn watch(
     followers: Vec<SocketAddr>,
-    states: Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>,
+    states: States,
     ended: Arc<AtomicBool>,
 ) -> thread::JoinHandle<(usize, Vec<String>)> {
     thread::spawn(move || {

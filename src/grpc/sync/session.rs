@@ -244,7 +244,7 @@ impl Session {
         let payload = payload.ok_or_else(|| status(Fault::Internal, "an update could not be made", About::Nothing))?;
         let bytes = payload.len() as u64;
         self.outgoing.update(id.to_string(), self.updates, payload);
-        self.peer.note(|facts| facts.payload_bytes += bytes);
+        self.peer.carried(bytes);
         Ok(())
     }
 
@@ -260,11 +260,8 @@ impl Session {
                 let id = EnvironmentId::new(&ack.environment_id);
                 if let Some(revision) = self.followed.get_mut(&id).and_then(|it| it.acknowledged(ack.update)) {
                     self.answered(now);
-                    self.peer.note(|facts| {
-                        facts.acks += 1;
-                        let environment = id.clone();
-                        facts.last_update = Some(PeerUpdate { environment, revision, at_ms: unix_now_ms() });
-                    });
+                    let environment = id.clone();
+                    self.peer.acknowledged(PeerUpdate { environment, revision, at_ms: unix_now_ms() });
                 }
                 self.look_at_one(&id, now);
             }
@@ -279,10 +276,7 @@ impl Session {
                         reason,
                         "a follower refused an update; it gets the full state"
                     );
-                    self.peer.note(|facts| {
-                        facts.nacks += 1;
-                        facts.last_nack_reason = Some(reason);
-                    });
+                    self.peer.refused(&reason);
                 }
                 self.look_at_one(&id, now);
             }

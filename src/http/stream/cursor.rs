@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::replay::Replay;
 use crate::snapshot::Snapshot;
 use crate::snapshot::content::KeyHash;
-use crate::snapshot::log::{ChangeLog, LogPosition, Message};
+use crate::snapshot::log::{ChangeLog, FIRST_PLACE, LogPosition, Message};
 use crate::store::environment::{Environment, Signal};
 
 /// Replayed events of one stream are at least this far apart.
@@ -65,7 +65,7 @@ impl EventRepeat {
     fn begin(self, log: &ChangeLog, now: Instant) -> LogPosition {
         let recent = |made_at: std::time::Instant| Instant::from_std(made_at) + self.after > now;
         // What was there at the start is no change.
-        let start = LogPosition { place: 0, ordinal: u32::MAX };
+        let start = LogPosition { place: FIRST_PLACE, ordinal: u32::MAX };
         log.before_recent(recent).max(start)
     }
 }

@@ -175,7 +175,7 @@ pub fn place(location: &Location, loaded: &Loaded, error: &PrepareError) -> Prob
         BuildError::Target { identifier, .. } => {
             Some(ItemKey { kind: ItemKind::Target, identifier: identifier.as_str().into() })
         }
-        BuildError::Item { .. } | BuildError::Compress(_) | BuildError::Digest { .. } => None,
+        BuildError::Item { .. } | BuildError::Compress(_) | BuildError::Digest { .. } | BuildError::Broken => None,
     };
     let files = files_of(location, loaded, &error.environment);
     let found = key.and_then(|key| locate(&files?, &key));

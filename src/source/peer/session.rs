@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
         let job_id = id.clone();
         let applied = self.follower.queue.run(move |intake| apply(intake, &job_id, &bytes, base)).await;
         let applied = applied.ok_or("the process ends")?;
-        self.peer.note(|facts| facts.payload_bytes += size);
+        self.peer.carried(size);
         let (revision, content, names) = match applied {
             Ok(applied) => applied,
             Err(reason) => return self.refuse(&id, update, reason),
@@ -172,11 +172,8 @@ impl<'a> Session<'a> {
         self.follower.standing.synced(&id, &names, now_ms());
         self.confirmed.insert(id.clone());
         let environments = self.follower.known.environments().len();
-        self.peer.note(|facts| {
-            facts.acks += 1;
-            facts.environments = environments;
-            facts.last_update = Some(PeerUpdate { environment: id, revision, at_ms: now_ms() });
-        });
+        self.peer.note(|facts| facts.environments = environments);
+        self.peer.acknowledged(PeerUpdate { environment: id, revision, at_ms: now_ms() });
         self.look_whether_complete();
         Ok(())
     }
@@ -188,10 +185,7 @@ impl<'a> Session<'a> {
             reason,
             "an update of the leader cannot be served; the state before is, and everything is asked for"
         );
-        self.peer.note(|facts| {
-            facts.nacks += 1;
-            facts.last_nack_reason = Some(reason.clone());
-        });
+        self.peer.refused(&reason);
         self.say(Say::Nack(proto::Nack { environment_id: id.to_string(), update, reason }))
     }
 
@@ -222,10 +216,8 @@ impl<'a> Session<'a> {
             .chain(behind.map(|id| (id.clone(), "the leader is behind what is served here")))
             .collect();
         self.follower.standing.progress(&self.confirmed, &reasons, now_ms());
-        self.behind_since = match progress.behind_environment_ids.is_empty() {
-            true => None,
-            false => Some(self.behind_since.unwrap_or_else(Instant::now)),
-        };
+        let is_behind = !progress.behind_environment_ids.is_empty();
+        self.behind_since = is_behind.then(|| self.behind_since.unwrap_or_else(Instant::now));
         self.keys_certain = progress.keys_certain;
         self.look_whether_complete();
     }

@@ -39,8 +39,12 @@ fn the_examples_run() {
             let (line, code) = line.split_once("  # exit ").unwrap_or((line, "0"));
             let output = shell.command("sh").env("PATH", &path).args(["-c", line]).output().unwrap();
             assert_eq!(output.status.code().unwrap().to_string(), code, "{line}: {output:?}");
+            if line.contains("--target-json") {
+                let said = String::from_utf8(output.stdout).unwrap();
+                assert!(document().contains(&format!("It reads:\n\n```\n{said}```\n")), "{said}");
+            }
             ran += 1;
         }
     }
-    assert!(ran > 20, "{ran}");
+    assert!(ran > 35, "{ran}");
 }

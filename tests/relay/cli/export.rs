@@ -19,7 +19,7 @@ fn an_export_is_what_pack_makes() {
         assert!(std::fs::read(shell.path(name)).unwrap() == std::fs::read(shell.path(&packed)).unwrap());
     }
     let left: Vec<_> = std::fs::read_dir(shell.path(".")).unwrap().collect();
-    assert_eq!(left.len(), 5, "no partial file is left: {left:?}");
+    assert_eq!(left.len(), 6, "no partial file is left: {left:?}");
     let value = shell.run(&["export", "x.tgz", "--environment", OTHER, "--part", "flags", "--output", "json"]).json();
     assert_eq!((&value["parts"], &value["environments"][0]["id"]), (&json!(["FLAGS"]), &json!(OTHER)));
     assert_eq!(shell.run(&["export", "x.zip"]).code, 64);
@@ -75,6 +75,11 @@ fn a_later_run_goes_on_too_and_another_content_begins_anew() {
         assert_eq!(value["resumedFrom"], 0, "{digest}");
         assert!(std::fs::read(shell.path("flags.tar.gz")).unwrap() == whole);
     }
+    let other = std::fs::File::create(shell.path("flags.tar.gz.partial")).unwrap();
+    other.lock().unwrap();
+    let busy = shell.run(&["export", "flags.tar.gz"]);
+    assert!(busy.code == 1 && busy.err.contains("another export"), "{busy:?}");
+    drop(other);
     // A beginning that was damaged is found out, and not put in place.
     std::fs::remove_file(shell.path("flags.tar.gz")).unwrap();
     begin(&vec![0; 1000], sha256.as_str().unwrap());

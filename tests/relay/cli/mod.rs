@@ -9,7 +9,9 @@ mod export;
 mod fake;
 mod import;
 mod inspect;
+mod tls;
 mod watch;
+mod whole;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +22,8 @@ use serde_json::Value;
 use crate::support::relay::TestRelay;
 
 /// A relay's tokens, and a file for each.
-const TOKENS: [&str; 2] = ["--grpc-sync-tokens=sync-token", "--grpc-inspect-tokens=inspect-token"];
+const TOKENS: [&str; 3] =
+    ["--grpc-sync-tokens=sync-token", "--grpc-inspect-tokens=inspect-token", "--grpc-admin-tokens=admin-token"];
 
 /// What a command did.
 #[derive(Debug)]
@@ -52,6 +55,7 @@ impl Shell {
     fn at(address: SocketAddr, token: &str) -> Self {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("token"), format!("{token}\n")).unwrap();
+        std::fs::write(place.path().join("admin-token"), "admin-token\n").unwrap();
         Shell { place, address: address.to_string() }
     }
 

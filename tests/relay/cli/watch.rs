@@ -67,7 +67,7 @@ fn script() -> Vec<proto::SyncSnapshotsResponse> {
         upserts: vec![item(&boolean("b", false, 2)), item(&boolean("c", true, 1))],
         removals: vec![key("a")],
         key_hashes: hashes(3),
-        ledger: Some(proto::Ledger { floor: 0, rows: vec![row], complete: true }),
+        ledger: Some(proto::Ledger { rows: vec![row], ..Default::default() }),
         ..Default::default()
     });
     let gap = Change::Delta(proto::Delta { from: Some(revision(9)), to: Some(revision(10)), ..Default::default() });

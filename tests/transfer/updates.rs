@@ -1,17 +1,21 @@
+//! Updates between relays, without a wire: followers end where their leader
+//! is, whatever they had.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::*;
-use crate::evaluate::CompileOptions;
-use crate::model::json::Json;
-use crate::snapshot::content::{Content, EnvironmentId};
-use crate::snapshot::item::{Digest, Item, ItemKind};
-use crate::snapshot::{Names, Snapshot};
-use crate::store::writer::{Offered, StoreWriter};
-use crate::store::{Store, StoreSettings};
+use ff_relay::evaluate::CompileOptions;
+use ff_relay::model::json::Json;
+use ff_relay::proto::snapshot::v1::environment_update::Change;
+use ff_relay::snapshot::content::{Content, EnvironmentId};
+use ff_relay::snapshot::item::{Digest, Item, ItemKind};
+use ff_relay::snapshot::{Names, Snapshot};
+use ff_relay::store::writer::{Offered, StoreWriter};
+use ff_relay::store::{Store, StoreSettings};
+use ff_relay::transfer::{Assembled, Update, update_for};
 
 struct Relay {
     store: Store,
@@ -181,9 +185,7 @@ fn a_delta_that_is_not_the_leaders_is_refused() {
     leader.swap(Offered { content: content(&[(1, 2)], &[], &[], &[1]), ..Offered::default() }).unwrap();
     let (mine, theirs) = (follower.snapshot().unwrap(), leader.snapshot().unwrap());
     let mut message = update_for(&theirs, &Names::default(), Some(&mine.revision));
-    let Some(crate::proto::snapshot::v1::environment_update::Change::Delta(delta)) = &mut message.change else {
-        panic!("{message:?}")
-    };
+    let Some(Change::Delta(delta)) = &mut message.change else { panic!("{message:?}") };
     delta.upserts[0].json = delta.upserts[0].json.iter().map(|b| if *b == b'2' { b'3' } else { *b }).collect();
     let update = Update::read(&message.encode_to_vec()).unwrap();
     let assembled = update.assemble(Some((&mine.revision, &mine.content))).unwrap();
