@@ -42,6 +42,7 @@ fn serve(config: &Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    survive_file_size_limit(&runtime);
     if config.generate_offline_config {
         return match runtime.block_on(app::generate_offline_config(config)) {
             Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +68,17 @@ fn serve(config: &Config) -> ExitCode {
             tracing::error!("{error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// A write beyond the limit of file sizes fails then, as on a full disk;
+/// without a handler the signal would end the process.
+fn survive_file_size_limit(runtime: &tokio::runtime::Runtime) {
+    const SIGXFSZ: i32 = 25;
+    let _runtime = runtime.enter();
+    // The handler stays when the listener is gone.
+    if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
+        tracing::warn!(%error, "a write beyond the limit of file sizes would end the process");
     }
 }
 

@@ -56,7 +56,7 @@ impl Api {
             (false, true) => "SYNCED",
         };
         let (stream, stream_since_ms) = (stream.0, if stream.1 > 0 { stream.1 } else { since_ms });
-        let persisted = self.pending.as_deref().is_none_or(Pending::is_healthy);
+        let persisted = self.pending.as_deref().is_none_or(Pending::is_healthy) && self.usage.is_healthy();
         let body = json!({
             "environments": environments,
             "cacheStatus": if persisted { "healthy" } else { "unhealthy" },

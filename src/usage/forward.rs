@@ -136,7 +136,7 @@ impl Forwarder {
                 self.tell();
                 self.journal.flush().await;
                 self.rewrite_if_due(now).await;
-                self.intake.end_telling(telling);
+                self.end_telling(telling);
             }
         }
         self.end().await;
@@ -184,7 +184,7 @@ impl Forwarder {
         self.close(true);
         self.journal.flush().await;
         self.rewrite_if_due(Instant::now()).await;
-        self.intake.end_telling(telling);
+        self.end_telling(telling);
         let left = self.left();
         if left != Lost::default() && self.journal.is_mute() {
             let Lost { evaluations, targets } = left;
@@ -193,6 +193,13 @@ impl Forwarder {
                 targets,
                 "SDK metrics that could not be sent are lost; with data-dir they would be kept"
             );
+        }
+    }
+
+    /// Whoever waits for what it reported to be kept waits on while it is not.
+    fn end_telling(&self, telling: u64) {
+        if self.journal.is_whole() {
+            self.intake.end_telling(telling);
         }
     }
 

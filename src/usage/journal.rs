@@ -2,6 +2,7 @@
 //! and of every batch before it is sent. Without a directory it is mute.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::aggregate::Rows;
@@ -58,7 +59,7 @@ pub struct Journal {
     /// Lines were lost, or there is no good file yet: only the whole state
     /// helps.
     broken: bool,
-    failing: bool,
+    failing: Arc<AtomicBool>,
     not_before: Option<Instant>,
 }
 
@@ -80,7 +81,7 @@ impl Journal {
             mute: true,
             lines: String::new(),
             broken: false,
-            failing: false,
+            failing: Arc::default(),
             not_before: None,
         }
     }
@@ -105,7 +106,7 @@ impl Journal {
             }
             Err(error) => {
                 tracing::error!(%error, "unsent SDK metrics on disk cannot be read; new ones are kept in memory only");
-                journal.mute = true;
+                journal.fall_silent();
             }
         }
         if unread > 0 {
@@ -120,6 +121,19 @@ impl Journal {
     #[must_use]
     pub fn is_mute(&self) -> bool {
         self.mute
+    }
+
+    /// What was pushed before the last flush or rewrite outlives the process,
+    /// or there is no journal.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.mute || !self.broken
+    }
+
+    /// True while the journal cannot be written.
+    #[must_use]
+    pub fn failing(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.failing)
     }
 
     /// Adds a record to what is written next.
@@ -177,13 +191,18 @@ impl Journal {
             }
             Err(error) => {
                 tracing::error!(%error, "writing SDK metrics to disk failed; they are kept in memory only");
-                self.mute = true;
+                self.fall_silent();
             }
         }
     }
 
+    fn fall_silent(&mut self) {
+        self.mute = true;
+        self.failing.store(true, Ordering::Relaxed);
+    }
+
     fn note(&mut self, result: Result<(), DurableError>) {
-        let was_failing = std::mem::replace(&mut self.failing, result.is_err());
+        let was_failing = self.failing.swap(result.is_err(), Ordering::Relaxed);
         self.broken = result.is_err();
         match result {
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +31,8 @@ pub struct Usage {
     /// `None`: metrics are counted as dropped.
     intake: Option<Arc<Intake>>,
     flushes: Option<mpsc::Sender<Flush>>,
+    /// Of the journal.
+    failing: Arc<AtomicBool>,
     registrar: Option<Registrar>,
 }
 
@@ -51,7 +54,13 @@ impl Usage {
     /// Accepts and drops: there is nowhere to send to.
     #[must_use]
     pub fn dropped() -> Arc<Usage> {
-        Arc::new(Usage { counters: Arc::default(), intake: None, flushes: None, registrar: None })
+        Arc::new(Usage {
+            counters: Arc::default(),
+            intake: None,
+            flushes: None,
+            failing: Arc::default(),
+            registrar: None,
+        })
     }
 
     /// Accepts and sends, once the task runs. Reads what the process before
@@ -60,12 +69,19 @@ impl Usage {
     pub fn active(settings: UsageSettings, directory: Option<Arc<DataDir>>) -> (Arc<Usage>, UsageTask) {
         let counters = Arc::<Counters>::default();
         let (near, far) = settings.register_targets.then(registrar).unzip();
-        let mut usage = Usage { counters: Arc::clone(&counters), intake: None, flushes: None, registrar: near };
+        let mut usage = Usage {
+            counters: Arc::clone(&counters),
+            intake: None,
+            flushes: None,
+            failing: Arc::default(),
+            registrar: near,
+        };
         let mut task = UsageTask { forwarder: None, registrations: far, waits: settings.waits };
         if let Some(interval) = settings.interval {
             let intake = Arc::new(Intake::new(settings.max_keys));
             let (flushes, asked) = mpsc::channel(1);
             let journal = journal::open(directory.as_ref());
+            usage.failing = journal.0.failing();
             let pace = (interval, settings.waits);
             task.forwarder = Some(Forwarder::new(Arc::clone(&intake), counters, pace, asked, journal));
             (usage.intake, usage.flushes) = (Some(intake), Some(flushes));
@@ -117,11 +133,18 @@ impl Usage {
 
     /// Ends when everything that was taken before this call would outlive a
     /// crash, which takes up to a second; with nowhere to keep it, at the
-    /// next telling all the same. Never ends without the task.
+    /// next telling all the same. Never ends without the task, or while the
+    /// disk takes nothing.
     pub async fn kept(&self) {
         if let Some(intake) = &self.intake {
             intake.told().await;
         }
+    }
+
+    /// False while what is taken cannot be written to `data-dir`.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        !self.failing.load(Ordering::Relaxed)
     }
 
     /// Whether targets are registered upstream, so that a caller need not

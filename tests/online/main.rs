@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/chaos_proxy.rs"]
+mod chaos_proxy;
 #[path = "../support/fake_harness/mod.rs"]
 mod fake_harness;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/place.rs"]
+mod place;
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/relay_process.rs"]
 mod relay_process;
@@ -20,6 +26,8 @@ mod bad_answers;
 mod bursts;
 mod expired_tokens;
 mod fake_harness_itself;
+mod followed;
+mod full_disk;
 mod generate;
 mod health_report;
 mod keys;
@@ -40,6 +48,7 @@ mod target_registration;
 mod throttled;
 mod upstream_tls;
 mod usage;
+mod usage_of_followers;
 mod usage_over_crashes;
 mod versions;
 mod withdrawal;

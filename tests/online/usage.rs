@@ -14,7 +14,7 @@ use crate::support::wait_for;
 
 pub const SOON: &str = "--metric-post-duration=100ms";
 
-fn row(flag: &str, target: &str, count: i64) -> Value {
+pub fn row(flag: &str, target: &str, count: i64) -> Value {
     let pair = |key: &str, value: &str| json!({"key": key, "value": value});
     json!({
         "timestamp": 1_700_000_000_000_i64, "count": count, "metricsType": "FFMETRICS",

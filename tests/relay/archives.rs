@@ -19,6 +19,7 @@ use crate::support::client::{bearer, get};
 use crate::support::configuration::{Configuration, ENVIRONMENT, KEY, boolean, golden};
 use crate::support::grpc::stored_targets;
 use crate::support::relay::TestRelay;
+use crate::support::tar_by_hand::gzipped as tar;
 
 fn command(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ff-relay")).args(arguments).output().unwrap()
@@ -101,24 +102,6 @@ fn damaged_archives_are_refused_whole() {
         longer.extend_from_slice(b"more");
         assert!(try_read(&longer).is_err());
     }
-}
-
-/// A tar made by hand, because no honest tool writes such names.
-fn tar(entries: &[(&str, tar::EntryType, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-    for (path, kind, bytes) in entries {
-        let mut header = tar::Header::new_gnu();
-        header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_entry_type(*kind);
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        if *kind == tar::EntryType::Symlink {
-            header.set_link_name("/etc/passwd").unwrap();
-        }
-        header.set_cksum();
-        builder.append(&header, *bytes).unwrap();
-    }
-    builder.into_inner().unwrap().finish().unwrap()
 }
 
 #[test]

@@ -20,6 +20,8 @@ struct State {
     next_connection: AtomicU64,
     connections: Mutex<Vec<Connection>>,
     requests: Mutex<Vec<String>>,
+    /// Everything that went through, either way.
+    recorded: Mutex<Option<Vec<u8>>>,
 }
 
 struct Connection {
@@ -41,6 +43,7 @@ impl ChaosProxy {
             next_connection: AtomicU64::new(0),
             connections: Mutex::new(Vec::new()),
             requests: Mutex::new(Vec::new()),
+            recorded: Mutex::new(None),
         });
         let accepting = Arc::clone(&state);
         thread::spawn(move || accepting.accept(&listener));
@@ -67,6 +70,17 @@ impl ChaosProxy {
     /// Flips one bit of what the server sends next.
     pub fn corrupt(&self) {
         self.state.corrupting.store(true, Ordering::SeqCst);
+    }
+
+    /// Keeps every byte from now on.
+    pub fn record(&self) {
+        self.state.recorded.lock().unwrap().get_or_insert_default();
+    }
+
+    /// Whether these bytes went through in one piece, either way.
+    pub fn has_carried(&self, wanted: &str) -> bool {
+        let recorded = self.state.recorded.lock().unwrap();
+        recorded.as_ref().is_some_and(|bytes| bytes.windows(wanted.len()).any(|window| window == wanted.as_bytes()))
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -142,11 +156,15 @@ impl State {
 
         let (upward, downward) = (Arc::clone(self), Arc::clone(self));
         thread::spawn(move || {
-            carry(from_client, to_server, |bytes| upward.note(number, bytes));
+            carry(from_client, to_server, |bytes| {
+                upward.keep(bytes);
+                upward.note(number, bytes);
+            });
             upward.forget(number);
         });
         thread::spawn(move || {
             carry(from_server, to_client, |bytes| {
+                downward.keep(bytes);
                 if bytes.len() > 100 && downward.corrupting.swap(false, Ordering::SeqCst) {
                     let middle = bytes.len() / 2;
                     bytes[middle] ^= 0x10;
@@ -157,6 +175,12 @@ impl State {
         // One that was accepted while `cut` ran is not in the list that it went through.
         if self.refusing.load(Ordering::SeqCst) {
             self.forget(number);
+        }
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        if let Some(recorded) = self.recorded.lock().unwrap().as_mut() {
+            recorded.extend_from_slice(bytes);
         }
     }
 

@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/chaos_proxy.rs"]
 mod chaos_proxy;
+#[path = "../support/place.rs"]
+mod place;
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/relay_process.rs"]
 mod relay_process;
@@ -15,9 +17,13 @@ mod support;
 mod archives;
 mod moving_sdk;
 mod sending;
+mod unchanged;
 
+mod broken_archives;
+mod broken_frames;
 mod following;
 mod following_tls;
+mod full_disk;
 mod importing;
 mod random_following;
 mod updates;

@@ -4,7 +4,7 @@
 //! and no SDK was left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -20,9 +20,10 @@ use tonic::transport::Channel;
 
 use crate::archives::{of, tree};
 use crate::chaos_proxy::ChaosProxy;
-use crate::following::{follower, revisions};
+use crate::following::revisions;
 use crate::moving_sdk::MovingSdk;
-use crate::sending::{ADMIN, import};
+use crate::place::Place;
+use crate::sending::import;
 use crate::support::configuration::{Configuration, ENVIRONMENT, KEY, OTHER, OTHER_KEY, boolean, key_hash};
 use crate::support::grpc::{runtime, with_token};
 use crate::support::relay::TestRelay;
@@ -32,53 +33,6 @@ const STEPS: usize = 120;
 
 /// Digests by environment.
 type States = Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>;
-
-/// One relay, which may be stopped and started in the same place.
-struct Place {
-    relay: Option<TestRelay>,
-    data: tempfile::TempDir,
-    sdk: SocketAddr,
-    grpc: SocketAddr,
-    /// The way to its leader.
-    link: Option<ChaosProxy>,
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap()
-}
-
-impl Place {
-    fn new(leader: Option<SocketAddr>) -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let mut place = Place { relay: None, data, sdk: free(), grpc: free(), link: leader.map(ChaosProxy::to) };
-        place.start();
-        place
-    }
-
-    fn start(&mut self) {
-        let (port, grpc) = (format!("--port={}", self.sdk.port()), format!("--grpc-address={}", self.grpc));
-        let data = format!("--data-dir={}", self.data.path().display());
-        let common = [port.as_str(), &grpc, &data, "--event-repeat=500ms", "--connect-timeout=1s"];
-        self.relay = Some(match &self.link {
-            Some(link) => follower(&[link.address().to_string()], &common),
-            None => {
-                let mut all = vec!["--offline", ADMIN, "--auth-secret=shared-by-all"];
-                all.extend(common);
-                TestRelay::start(&all).unwrap()
-            }
-        });
-    }
-
-    fn relay(&self) -> &TestRelay {
-        self.relay.as_ref().unwrap()
-    }
-
-    fn restart(&mut self) {
-        drop(self.relay.take());
-        self.start();
-    }
-}
-
 /// The configuration as it should be.
 struct Model {
     configuration: Configuration,
@@ -181,13 +135,14 @@ fn whatever_breaks_all_end_equal_and_nobody_serves_what_never_was() {
     println!("SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut model = Model::new();
-    let mut places = vec![Place::new(None)];
+    let mut places = vec![Place::head(&["--offline", "--event-repeat=500ms"])];
     model.give(places[0].relay());
     let head = places[0].grpc;
-    places.push(Place::new(Some(head)));
-    places.push(Place::new(Some(head)));
+    let behind = |leader| Place::behind(leader, &["--event-repeat=500ms"]);
+    places.push(behind(head));
+    places.push(behind(head));
     let middle = places[1].grpc;
-    places.push(Place::new(Some(middle)));
+    places.push(behind(middle));
     let equal = |places: &[Place]| {
         let wanted = revisions(places[0].relay());
         places.iter().all(|place| revisions(place.relay()) == wanted)

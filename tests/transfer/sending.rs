@@ -1,5 +1,7 @@
 //! Sends imports frame by frame, right or wrong, and fetches exports.
 
+use std::net::SocketAddr;
+
 use ff_relay::proto::admin::v1::admin_service_client::AdminServiceClient;
 use ff_relay::proto::admin::v1::import_snapshot_request::Frame;
 use ff_relay::proto::admin::v1::{
@@ -13,13 +15,13 @@ use ff_relay::proto::snapshot::v1::{ExportSnapshotRequest, SnapshotChunk, Snapsh
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
-use crate::support::grpc::{channel, wait, with_token};
+use crate::support::grpc::{channel, channel_to, wait, with_token};
 use crate::support::relay::TestRelay;
 
 /// The token of every role's highest.
 pub const ADMIN: &str = "--grpc-admin-tokens=admin-token";
 
-const CHUNK: usize = 256 * 1024;
+pub const CHUNK: usize = 256 * 1024;
 
 pub fn header(options: ImportOptions) -> Frame {
     Frame::Header(ImportHeader { options: Some(options), snapshot: None })
@@ -35,13 +37,22 @@ pub fn trailer(bytes: &[u8]) -> Frame {
 
 /// The frames of an import as they should be.
 pub fn frames(options: ImportOptions, bytes: &[u8]) -> Vec<Frame> {
-    let chunks = bytes.chunks(CHUNK).enumerate().map(|(i, data)| chunk(i * CHUNK, data));
+    frames_of(options, bytes, CHUNK)
+}
+
+/// The same in chunks of another size.
+pub fn frames_of(options: ImportOptions, bytes: &[u8], size: usize) -> Vec<Frame> {
+    let chunks = bytes.chunks(size).enumerate().map(|(i, data)| chunk(i * size, data));
     std::iter::once(header(options)).chain(chunks).chain([trailer(bytes)]).collect()
 }
 
 pub fn send(relay: &TestRelay, frames: Vec<Frame>) -> Result<ImportSnapshotResponse, Status> {
+    send_to(relay.grpc.unwrap(), frames)
+}
+
+pub fn send_to(address: SocketAddr, frames: Vec<Frame>) -> Result<ImportSnapshotResponse, Status> {
     wait(async {
-        let mut client = AdminServiceClient::new(channel(relay).await);
+        let mut client = AdminServiceClient::new(channel_to(address).await);
         let frames = frames.into_iter().map(|frame| ImportSnapshotRequest { frame: Some(frame) });
         let request = with_token(tokio_stream::iter(frames), "admin-token");
         client.import_snapshot(request).await.map(tonic::Response::into_inner)
@@ -80,8 +91,12 @@ pub fn export(relay: &TestRelay, request: ExportSnapshotRequest) -> Result<Vec<u
 
 /// Every environment as the relay describes it.
 pub fn environments(relay: &TestRelay) -> Vec<Environment> {
+    environments_at(relay.grpc.unwrap())
+}
+
+pub fn environments_at(address: SocketAddr) -> Vec<Environment> {
     wait(async {
-        let mut client = InspectServiceClient::new(channel(relay).await);
+        let mut client = InspectServiceClient::new(channel_to(address).await);
         let request = ListEnvironmentsRequest { page_size: 1000, ..Default::default() };
         client.list_environments(with_token(request, "admin-token")).await.unwrap().into_inner().environments
     })

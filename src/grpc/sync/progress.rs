@@ -1,12 +1,14 @@
 //! What a leader says of itself beside its content.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::followed::{Due, Followed};
 use crate::proto::snapshot::v1 as proto;
 use crate::snapshot::content::EnvironmentId;
 use crate::store::Store;
+use crate::store::environment::Environment;
 
 /// How this relay stands towards its own source, and towards the follower.
 #[must_use]
@@ -19,12 +21,15 @@ pub fn progress(store: &Store, followed: &BTreeMap<EnvironmentId, Followed>, now
         Some(sync) => sync.is_stale(),
         None => one_source && !keys_certain,
     };
+    // A source that cannot be reached may know more keys than were last read.
+    let out_of_touch = |it: &Arc<Environment>| it.sync.load().as_ref().is_some_and(|sync| sync.is_stale());
+    let in_touch = !index.environments.values().any(out_of_touch);
     let ids = |which: &dyn Fn(&Followed) -> bool| {
         followed.iter().filter(|(_, it)| which(it)).map(|(id, _)| id.to_string()).collect()
     };
     proto::Progress {
         stale_environment_ids: ids(&is_stale),
-        keys_certain: keys_certain && index.is_complete(),
+        keys_certain: in_touch && keys_certain && index.is_complete(),
         behind_environment_ids: ids(&|followed| followed.due(now) == Due::Behind),
     }
 }

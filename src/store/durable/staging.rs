@@ -26,11 +26,24 @@ enum Step {
     Remove { name: String },
 }
 
-/// Files that wait for their commit. Dropping it changes nothing.
+/// Files that wait for their commit. Dropping it changes nothing and gives
+/// their room back.
 #[derive(Debug)]
 pub struct Staging<'a> {
     directory: &'a DataDir,
     steps: Vec<Step>,
+    /// The next start may need them.
+    committed: bool,
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        if !self.committed
+            && let Err(error) = self.directory.forget_staged()
+        {
+            tracing::warn!(%error, "files of an import that was not kept take room until the next one");
+        }
+    }
 }
 
 impl DataDir {
@@ -40,7 +53,7 @@ impl DataDir {
     /// The directory cannot be written.
     pub fn stage(&self) -> Result<Staging<'_>, DurableError> {
         self.forget_staged()?;
-        Ok(Staging { directory: self, steps: Vec::new() })
+        Ok(Staging { directory: self, steps: Vec::new(), committed: false })
     }
 
     /// Finishes a commit that the process before did not, and forgets what it
@@ -124,12 +137,11 @@ impl Staging<'_> {
         self.steps.push(Step::Remove { name });
     }
 
-    /// Does it all. After an error nothing is done, now or later, unless the
-    /// commit itself was written: then the next start goes on.
+    /// Does it all. After an error nothing is done, now or later.
     ///
     /// # Errors
     /// The commit could not be written.
-    pub fn commit(self) -> Result<(), DurableError> {
+    pub fn commit(mut self) -> Result<(), DurableError> {
         let mut file = RecordFile::new("commit");
         for step in &self.steps {
             let line = serde_json::to_string(step)
@@ -137,6 +149,7 @@ impl Staging<'_> {
             file.push(&line);
         }
         self.directory.write(COMMIT, file)?;
+        self.committed = true;
         // From here on it counts: what is left undone is done at the next start.
         if let Err(error) = self.directory.perform(&self.steps).and_then(|()| self.directory.forget_staged()) {
             tracing::error!(%error, "an import is kept, and part of it is put in place by the next start");
@@ -171,7 +184,8 @@ mod tests {
         let mut staging = directory.stage().unwrap();
         staging.add("a/thing@1", file("new")).unwrap();
         staging.add("b/thing@2", file("new")).unwrap();
-        drop(staging);
+        // A process that ends drops nothing.
+        std::mem::forget(staging);
         drop(directory);
         let directory = DataDir::open(place.path()).unwrap();
         assert_eq!(read(&directory, "a/thing@1").unwrap(), ["\"old\""]);
@@ -184,7 +198,7 @@ mod tests {
         staging.steps.iter().for_each(|step| record.push(&serde_json::to_string(step).unwrap()));
         directory.write(COMMIT, record).unwrap();
         fs::rename(place.path().join("staged/0"), place.path().join("a/thing@1")).unwrap();
-        drop(staging);
+        std::mem::forget(staging);
         drop(directory);
         let directory = DataDir::open(place.path()).unwrap();
         for name in ["a/thing@1", "b/thing@2"] {
@@ -192,5 +206,11 @@ mod tests {
         }
         directory.stage().unwrap().commit().unwrap();
         assert!(!place.path().join(FOLDER).exists());
+        // One that is given up leaves nothing behind.
+        let mut staging = directory.stage().unwrap();
+        staging.add("a/thing@1", file("newer")).unwrap();
+        drop(staging);
+        assert!(!place.path().join(FOLDER).exists());
+        assert_eq!(read(&directory, "a/thing@1").unwrap(), ["\"new\""]);
     }
 }

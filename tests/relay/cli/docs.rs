@@ -20,31 +20,36 @@ fn every_command_is_documented() {
     }
 }
 
-/// Blocks that begin with ```console are run line by line: `$ ` is a command,
-/// `# exit N` after it its exit code; in other blocks nothing runs.
-#[test]
-fn the_examples_run() {
-    let relay = TestRelay::offline(&golden(), &TOKENS);
-    let shell = Shell::of(&relay);
-    copy(&golden(), &shell.path("config"));
+/// Runs the lines of a text's blocks that begin with ```console: `$ ` is a
+/// command, `# exit N` after it its exit code. Gives each with what it said.
+pub fn run_examples(text: &str, shell: &Shell) -> Vec<(String, String)> {
     let program = Path::new(env!("CARGO_BIN_EXE_ff-relay")).parent().unwrap().display().to_string();
     let path = format!("{program}:{}", std::env::var("PATH").unwrap());
-    let mut ran = 0;
-    for block in document().split("```console\n").skip(1) {
+    let mut ran = Vec::new();
+    for block in text.split("```console\n").skip(1) {
         let block = block.split("```").next().unwrap();
         for line in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
             if line.contains("jq") && shell.command("jq").arg("--version").output().is_err() {
                 continue;
             }
             let (line, code) = line.split_once("  # exit ").unwrap_or((line, "0"));
-            let output = shell.command("sh").env("PATH", &path).args(["-c", line]).output().unwrap();
+            // Some lines wait for something.
+            let output = shell.command("timeout").env("PATH", &path).args(["60", "sh", "-c", line]).output().unwrap();
             assert_eq!(output.status.code().unwrap().to_string(), code, "{line}: {output:?}");
-            if line.contains("--target-json") {
-                let said = String::from_utf8(output.stdout).unwrap();
-                assert!(document().contains(&format!("It reads:\n\n```\n{said}```\n")), "{said}");
-            }
-            ran += 1;
+            ran.push((line.to_owned(), String::from_utf8(output.stdout).unwrap()));
         }
     }
-    assert!(ran > 35, "{ran}");
+    ran
+}
+
+#[test]
+fn the_examples_run() {
+    let relay = TestRelay::offline(&golden(), &TOKENS);
+    let shell = Shell::of(&relay);
+    copy(&golden(), &shell.path("config"));
+    let ran = run_examples(&document(), &shell);
+    for (line, said) in ran.iter().filter(|(line, _)| line.contains("--target-json")) {
+        assert!(document().contains(&format!("It reads:\n\n```\n{said}```\n")), "{line}: {said}");
+    }
+    assert!(ran.len() > 35, "{}", ran.len());
 }

@@ -1,5 +1,6 @@
 //! The command line, as a shell runs it.
 
+mod airgap;
 mod completions;
 mod control;
 mod diff;
@@ -49,6 +50,7 @@ impl Ran {
 struct Shell {
     place: tempfile::TempDir,
     address: String,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Shell {
@@ -56,11 +58,16 @@ impl Shell {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("token"), format!("{token}\n")).unwrap();
         std::fs::write(place.path().join("admin-token"), "admin-token\n").unwrap();
-        Shell { place, address: address.to_string() }
+        Shell { place, address: address.to_string(), variables: Vec::new() }
     }
 
     fn of(relay: &TestRelay) -> Self {
         Self::at(relay.grpc.unwrap(), "sync-token")
+    }
+
+    /// Sets a variable of its environment.
+    fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.push((name, value.to_owned()));
     }
 
     /// A file of this shell's own directory, where commands run.
@@ -72,6 +79,7 @@ impl Shell {
         let mut command = Command::new(program);
         command.current_dir(&self.place).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("FF_RELAY_ADDRESS", &self.address).env("FF_RELAY_TOKEN_FILE", "token").stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

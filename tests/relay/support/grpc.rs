@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ff_relay::proto::inspect::v1::GetEnvironmentRequest;
@@ -23,7 +24,11 @@ pub fn runtime() -> tokio::runtime::Runtime {
 }
 
 pub async fn channel(relay: &TestRelay) -> Channel {
-    Channel::from_shared(format!("http://{}", relay.grpc.unwrap())).unwrap().connect().await.unwrap()
+    channel_to(relay.grpc.unwrap()).await
+}
+
+pub async fn channel_to(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 
 pub fn with_token<T>(message: T, token: &str) -> Request<T> {

@@ -5,6 +5,7 @@ pub mod configuration;
 pub mod events;
 pub mod grpc;
 pub mod relay;
+pub mod tar_by_hand;
 
 use std::time::{Duration, Instant};
 
