@@ -14,6 +14,7 @@ mod support;
 mod tls_front;
 
 mod follower;
+mod followers_review;
 mod setup;
 
 mod bad_answers;

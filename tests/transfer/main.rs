@@ -19,4 +19,5 @@ mod sending;
 mod following;
 mod importing;
 mod random_following;
+mod review;
 mod updates;
