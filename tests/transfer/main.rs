@@ -26,4 +26,5 @@ mod following_tls;
 mod full_disk;
 mod importing;
 mod random_following;
+mod review;
 mod updates;
