@@ -2,13 +2,14 @@
 //! The service is the permission boundary.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
@@ -84,8 +85,7 @@ impl Access {
                 () = stop.cancelled() => return,
             }
             let stamps = self.stamps();
-            if stamps != seen {
-                self.read_files();
+            if stamps != seen && self.read_files() {
                 seen = stamps;
             }
         }
@@ -99,8 +99,11 @@ impl Access {
         self.files().map(|file| std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()).collect()
     }
 
-    fn read_files(&self) {
+    /// False if a file could not be read: the tokens of its role stay good,
+    /// and it is tried again.
+    fn read_files(&self) -> bool {
         let mut hashes = Vec::new();
+        let mut whole = true;
         for (role, tokens) in &self.given {
             let Some(file) = &tokens.file else {
                 hashes.extend(tokens.tokens.iter().map(|token| (Digest::of(token.expose().as_bytes()), *role)));
@@ -112,8 +115,9 @@ impl Access {
                     hashes.extend(read.iter().map(|token| (Digest::of(token.expose().as_bytes()), *role)));
                 }
                 Err(error) => {
-                    tracing::error!(file = %file.display(), %error, "a token file cannot be read; the tokens before stay good");
-                    return;
+                    tracing::error!(file = %file.display(), %error, "a token file cannot be read; its tokens of before stay good");
+                    whole = false;
+                    hashes.extend(self.tokens.load().iter().filter(|(_, known)| known == role));
                 }
             }
         }
@@ -121,13 +125,14 @@ impl Access {
             tracing::info!(tokens = hashes.len(), "token files were read again");
             self.tokens.store(Arc::new(hashes));
         }
+        whole
     }
 
     /// Decides who calls.
     ///
     /// # Errors
     /// No credential, or one that is not good.
-    pub fn caller(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, Refused> {
+    pub fn caller(&self, headers: &HeaderMap, authority: Option<&str>, peer: Option<&Peer>) -> Result<Caller, Refused> {
         if let Some(sent) = headers.get(AUTHORIZATION) {
             let text = sent.to_str().unwrap_or_default().trim();
             let token = match text.split_once(' ') {
@@ -150,7 +155,8 @@ impl Access {
             let message = "no name in this certificate has a role here; grpc-client-roles gives names their roles";
             return Err(Refused::new(Fault::CredentialsInvalid, message));
         }
-        if self.open_to_loopback && peer.is_some_and(|peer| peer.address.ip().to_canonical().is_loopback()) {
+        let from_here = peer.is_some_and(|peer| peer.address.ip().to_canonical().is_loopback());
+        if self.open_to_loopback && from_here && !is_of_a_web_page(headers, authority) {
             return Ok(Caller { role: Role::Inspect, name: "loopback".to_owned() });
         }
         let message = "no credential: send the header authorization: Bearer <token>";
@@ -168,6 +174,17 @@ impl Access {
         let message = format!("this needs the role {needed}, and the credential has {}", caller.role);
         Err(Refused::new(Fault::RoleForbidden, message))
     }
+}
+
+/// A browser on this machine lets any page ask, under a name that the page's
+/// owner points here.
+fn is_of_a_web_page(headers: &HeaderMap, authority: Option<&str>) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority).unwrap_or("localhost");
+    let host =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |it| it.0);
+    let host = host.trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+    headers.contains_key(ORIGIN) || !is_loopback
 }
 
 /// In constant time.

@@ -103,6 +103,8 @@ pub struct Archive {
 struct Key {
     parts: BTreeSet<Part>,
     compression: Compression,
+    /// With the place of the snapshot in this process: one revision may be
+    /// served with other versions later.
     environments: Vec<(EnvironmentId, Epoch, u64)>,
 }
 
@@ -199,7 +201,7 @@ impl Archives {
             // Personal data is not kept, and it changes without a sequence.
             return self.build(selection, chosen);
         }
-        let revision = |it: &Chosen| (it.id().clone(), it.snapshot.revision.epoch, it.snapshot.revision.sequence);
+        let revision = |it: &Chosen| (it.id().clone(), it.snapshot.revision.epoch, it.snapshot.place);
         let key = Key {
             parts: selection.parts.clone(),
             compression: selection.compression,

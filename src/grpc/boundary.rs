@@ -105,7 +105,11 @@ fn extension(caller: Caller) -> http::Extensions {
 
 impl<S> AccessService<S> {
     fn decide(&self, request: &Request<Body>, needed: Role) -> Result<Caller, Refused> {
-        let caller = self.access.caller(request.headers(), request.extensions().get::<Peer>());
+        let caller = self.access.caller(
+            request.headers(),
+            request.uri().authority().map(http::uri::Authority::as_str),
+            request.extensions().get::<Peer>(),
+        );
         let decided = caller.clone().and_then(|caller| Access::permit(&caller, needed).map(|()| caller));
         if let Err(refused) = &decided {
             audit::refused(request, caller.as_ref().ok(), &refused.message);

@@ -69,7 +69,8 @@ impl Intake {
                 request_id = record.source.request_id,
                 "its source is paused by an import; `ff-relay resync` gives it back"
             );
-            self.paused.insert(environment, Pause { record, withheld: Withheld::Nothing });
+            let withheld = if record.new { Withheld::Gone } else { Withheld::Nothing };
+            self.paused.insert(environment, Pause { record, withheld });
         }
         self.show_paused();
         Ok(())

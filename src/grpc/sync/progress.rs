@@ -29,7 +29,8 @@ pub fn progress(store: &Store, followed: &BTreeMap<EnvironmentId, Followed>, now
     };
     proto::Progress {
         stale_environment_ids: ids(&is_stale),
-        keys_certain: in_touch && keys_certain && index.is_complete(),
+        // Where the source can be asked about a key, only asking makes it certain.
+        keys_certain: in_touch && keys_certain && index.is_complete() && !store.certainty().can_be_asked(),
         behind_environment_ids: ids(&|followed| followed.due(now) == Due::Behind),
     }
 }

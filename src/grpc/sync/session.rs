@@ -201,6 +201,9 @@ impl Session {
             }
             !gone
         });
+        if self.in_flight == 0 {
+            self.answer_by = None;
+        }
         let mut ids = Vec::new();
         for cell in index.sorted().into_iter().filter(|cell| wants(&cell.id) && cell.snapshot().is_some()) {
             ids.push(cell.id.to_string());

@@ -12,6 +12,10 @@ use super::super::ledger::ServedVersions;
 pub const MANIFEST_FILE: &str = "manifest.json";
 pub const LEDGER_FILE: &str = "ledger.json";
 
+/// JavaScript reads no larger whole number, and a version must be able to
+/// rise.
+const MAX_VERSION: i64 = 1 << 52;
+
 /// The archive format that this program writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -129,6 +133,9 @@ pub fn ledger_from_json(bytes: &[u8]) -> Result<BTreeMap<EnvironmentId, ServedVe
                 "segment" => ItemKind::Segment,
                 other => return Err(format!("kind '{other}' is neither flag nor segment")),
             };
+            if !(0..=MAX_VERSION).contains(&item.version) {
+                return Err(format!("version {} of '{}' is none that SDKs can be told", item.version, item.identifier));
+            }
             let key = ItemKey { kind, identifier: Arc::from(item.identifier) };
             items.insert(key, (item.version, item.deleted));
         }

@@ -32,6 +32,9 @@ const NAME: &str = "archive";
 pub struct ReadArchive {
     tree: Tree,
     vouched: bool,
+    /// The parts whose files are there. Without a manifest nothing says that
+    /// others are meant to be empty.
+    present: BTreeMap<EnvironmentId, BTreeSet<Part>>,
     sha256: Digest,
 }
 
@@ -46,7 +49,9 @@ pub fn read(archive: ReceivedArchive) -> Result<ReadArchive, AdministrationError
     if tree.environments.is_empty() {
         return Err(error(ImportFault::Invalid, "the archive holds no environment"));
     }
-    Ok(ReadArchive { tree, vouched: raw.manifest.is_some(), sha256 })
+    let vouched = raw.manifest.is_some();
+    let present = raw.environments.iter().map(|(id, files)| (id.clone(), files.keys().copied().collect()));
+    Ok(ReadArchive { tree, vouched, present: present.filter(|_| !vouched).collect(), sha256 })
 }
 
 fn refused(problems: Problems) -> AdministrationError {
@@ -74,8 +79,11 @@ pub fn import(
     owned: bool,
     answers: &Mutex<Answers>,
 ) -> Result<ImportReport, AdministrationError> {
-    let ReadArchive { tree, vouched, sha256 } = archive;
+    let ReadArchive { tree, vouched, present, sha256 } = archive;
     let now_ms = unix_now_ms();
+    if let Some(answer) = super::known(answers, &options.request_id, sha256, now_ms)? {
+        return Ok(answer);
+    }
     let before = Before::of(intake.store());
     if let Some(expected) = options.expected_digest
         && expected != before.digest
@@ -92,7 +100,7 @@ pub fn import(
             before.contents.keys().filter(|id| !tree.environments.contains_key(*id)).cloned().collect()
         }
     };
-    let after = merged(&tree, &before, &removed)?;
+    let after = merged(&tree, &present, &before, &removed)?;
     let credential: Arc<str> = Arc::from(if owned { IMPORT_CREDENTIAL } else { CREDENTIAL });
     let offer = |id: &EnvironmentId| {
         let served = tree.served.get(id).cloned();
@@ -123,10 +131,14 @@ pub fn import(
     }
     report.environments.iter_mut().for_each(|it| it.source_paused = pauses.contains_key(&it.id));
     let next = lock(answers).with(&report, now_ms);
+    let directory = intake.durable.as_ref().map(|durable| Arc::clone(&durable.directory));
+    // What is being written behind the swap must not be older than what is kept here.
+    let alone = directory.as_ref().map(|directory| directory.alone());
     keep(intake, &ready, &pauses, &next).map_err(|failed| {
         error(ImportFault::Persist, format!("nothing was imported, because it cannot be kept: {failed}"))
     })?;
     intake.commit(ready, SourceKind::Import, true);
+    drop(alone);
     intake.paused.extend(pauses);
     intake.show_paused();
     report::add_revisions(&mut report, intake.store());
@@ -147,6 +159,7 @@ pub fn import(
 /// as they are.
 fn merged(
     tree: &Tree,
+    present: &BTreeMap<EnvironmentId, BTreeSet<Part>>,
     before: &Before,
     removed: &BTreeSet<EnvironmentId>,
 ) -> Result<BTreeMap<EnvironmentId, Content>, AdministrationError> {
@@ -158,7 +171,7 @@ fn merged(
         .collect();
     for (id, new) in &tree.environments {
         let content = after.entry(id.clone()).or_default();
-        for part in &tree.parts {
+        for part in present.get(id).unwrap_or(&tree.parts) {
             match part {
                 Part::KeyHashes => content.key_hashes.clone_from(&new.key_hashes),
                 Part::Flags => content.flags.clone_from(&new.flags),
@@ -214,7 +227,10 @@ fn pauses(
             None if environment.is_none() => Withheld::Gone,
             None => Withheld::Nothing,
         };
-        (id.clone(), Pause { record: Paused { source, directory, removed: is_removed }, withheld })
+        (id.clone(), {
+            let record = Paused { source, directory, removed: is_removed, new: environment.is_none() };
+            Pause { record, withheld }
+        })
     };
     tree.environments.keys().chain(removed).map(pause).collect()
 }

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use super::intake_queue::IntakeQueue;
 use super::pause::ResumeError;
 use crate::snapshot::content::EnvironmentId;
+use crate::snapshot::item::Digest;
 use crate::store::administration::{
     AdministrationError, Administrator, ImportFault, ImportOptions, ImportReport, ReceivedArchive,
 };
@@ -59,12 +60,8 @@ impl Administrator for Administration {
             if options.request_id.is_empty() {
                 options.request_id = format!("{:032x}", rand::random::<u128>());
             }
-            if let Some(known) = lock(&self.answers).find(&options.request_id, unix_now_ms()) {
-                if known.sha256 == archive.sha256 {
-                    return Ok(ImportReport { repeated: true, ..known });
-                }
-                let message = format!("request_id '{}' named the import of another archive", options.request_id);
-                return Err(error(ImportFault::Request, message));
+            if let Some(answer) = known(&self.answers, &options.request_id, archive.sha256, unix_now_ms())? {
+                return Ok(answer);
             }
             if let Some(owner) = self.owner.as_ref().filter(|_| !options.override_upstream && !options.validate_only) {
                 let message = format!(
@@ -99,6 +96,26 @@ impl Administrator for Administration {
             Ok(was_paused)
         }
         .boxed()
+    }
+}
+
+/// The answer of an earlier import with this id.
+///
+/// # Errors
+/// It was of another archive.
+fn known(
+    answers: &Mutex<Answers>,
+    request_id: &str,
+    sha256: Digest,
+    now_ms: i64,
+) -> Result<Option<ImportReport>, AdministrationError> {
+    match lock(answers).find(request_id, now_ms) {
+        Some(known) if known.sha256 == sha256 => Ok(Some(ImportReport { repeated: true, ..known })),
+        Some(_) => {
+            let message = format!("request_id '{request_id}' named the import of another archive");
+            Err(error(ImportFault::Request, message))
+        }
+        None => Ok(None),
     }
 }
 

@@ -116,6 +116,7 @@ impl Follower {
                 let ended = following.unwrap_or_else(|_| Err(FollowError::passing("what it sends cannot be read")));
                 peer.note(|facts| facts.connected_at_ms = None);
                 self.line.store(None);
+                self.standing.store.certainty().set(false);
                 let leave = |reason: &str| {
                     peer.note(|facts| facts.error = Some(reason.to_owned()));
                 };
@@ -137,7 +138,6 @@ impl Follower {
                     Ok(Ended::Lost { reason: why, heard }) => {
                         leave(&why);
                         tracing::warn!(leader = link.address, reason = why, "the leader is lost");
-                        self.standing.store.certainty().set(false);
                         self.standing.lost(&why, false, unix_now_ms());
                         reason = format!("{}: {why}", link.address);
                         if heard {
@@ -158,7 +158,6 @@ impl Follower {
             if reached {
                 backoff.succeeded();
             } else {
-                self.standing.store.certainty().set(false);
                 self.standing.lost(&reason, true, unix_now_ms());
             }
             let wait = backoff.failed(rand::random(), None);

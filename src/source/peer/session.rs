@@ -186,6 +186,8 @@ impl<'a> Session<'a> {
             "an update of the leader cannot be served; the state before is, and everything is asked for"
         );
         self.peer.refused(&reason);
+        self.confirmed.remove(id);
+        self.follower.standing.refused(id, &reason, unix_now_ms());
         self.say(Say::Nack(proto::Nack { environment_id: id.to_string(), update, reason }))
     }
 
@@ -250,6 +252,13 @@ impl<'a> Session<'a> {
         }
         if self.behind_since.is_some_and(|since| now.duration_since(since) >= BEHIND) && self.follower.has_others() {
             return Some(Ended::Behind);
+        }
+        if !self.keys_certain {
+            // A leader that has lost its own source may know less than there is.
+            self.missing
+                .values_mut()
+                .filter(|since| now.duration_since(**since) < REMOVAL)
+                .for_each(|since| *since = now);
         }
         let gone: BTreeSet<EnvironmentId> = self
             .missing

@@ -31,6 +31,15 @@ impl Standing {
         });
     }
 
+    /// An update could not be served.
+    pub fn refused(&self, id: &EnvironmentId, reason: &str, now_ms: i64) {
+        if let Some(environment) = self.store.index().environment(id.as_str()) {
+            change(environment, now_ms, |sync| {
+                (sync.phase, sync.error) = (Phase::Stale, Some(format!("an update cannot be served: {reason}")));
+            });
+        }
+    }
+
     /// A sign of life: these are known to be behind their own source, or
     /// ahead of this leader; the rest is fresh.
     pub fn progress(&self, known: &BTreeSet<EnvironmentId>, behind: &[(String, &str)], now_ms: i64) {

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::DurableError;
 use super::record::{RecordFile, read_whole};
@@ -17,6 +18,7 @@ pub struct DataDir {
     /// The process before ended in order, so that nothing it gave out is
     /// unknown here.
     pub ended_in_order: bool,
+    writing: Mutex<()>,
     _lock: File,
 }
 
@@ -35,7 +37,8 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => return Err(DurableError::Locked { path: path.display().to_string() }),
             Err(TryLockError::Error(error)) => return Err(io_error(&lock_path)(error)),
         }
-        let mut directory = DataDir { path: path.to_owned(), ended_in_order: false, _lock: lock };
+        let mut directory =
+            DataDir { path: path.to_owned(), ended_in_order: false, writing: Mutex::new(()), _lock: lock };
         directory.ended_in_order = match directory.read("life") {
             Ok(lines) => lines.is_some_and(|lines| lines == ["{\"ended\":true}"]),
             // The worst is assumed then.
@@ -59,6 +62,11 @@ impl DataDir {
         let mut file = RecordFile::new("life");
         file.push(&format!("{{\"ended\":{ended}}}"));
         self.write("life", file)
+    }
+
+    /// Keeps others from writing snapshots for as long as the guard lives.
+    pub fn alone(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[must_use]

@@ -19,6 +19,8 @@ pub struct Paused {
     pub directory: Option<Digest>,
     /// True if the import took the environment away.
     pub removed: bool,
+    /// True if its source did not have it then.
+    pub new: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -30,6 +32,8 @@ struct Row {
     directory: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     removed: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    new: bool,
 }
 
 /// The name of the file.
@@ -51,6 +55,7 @@ pub fn paused_file<'a>(all: impl Iterator<Item = (&'a EnvironmentId, &'a Paused)
             request_id: paused.source.request_id.clone(),
             directory: paused.directory.map(|digest| digest.to_string()),
             removed: paused.removed,
+            new: paused.new,
         };
         let line = serde_json::to_string(&row)
             .map_err(|error| DurableError::Corrupt { path: FILE.to_owned(), what: error.to_string() })?;
@@ -71,7 +76,7 @@ impl DataDir {
                 .map_err(|error| DurableError::Corrupt { path: FILE.to_owned(), what: error.to_string() })?;
             let source = PausedSource { since_ms: row.since_ms, request_id: row.request_id };
             let directory = row.directory.as_deref().and_then(Digest::from_hex);
-            Ok((EnvironmentId::new(&row.environment), Paused { source, directory, removed: row.removed }))
+            Ok((EnvironmentId::new(&row.environment), Paused { source, directory, removed: row.removed, new: row.new }))
         };
         lines.iter().map(row).collect()
     }

@@ -93,9 +93,15 @@ async fn write_all(directory: &Arc<DataDir>, store: &Store, pending: &Arc<Pendin
 }
 
 fn write_round(directory: &DataDir, store: &Store, pending: &Pending) -> Result<(), DurableError> {
-    let index = store.index().clone();
+    {
+        let _alone = directory.alone();
+        // What an import committed and could not put in place comes first.
+        directory.finish_staged()?;
+    }
     let mut first_error = None;
     for (id, credential) in pending.take() {
+        let _alone = directory.alone();
+        let index = store.index().clone();
         let snapshot = index.environment(id.as_str()).and_then(|environment| environment.snapshot().clone());
         let written = match &snapshot {
             Some(snapshot) => directory.write_ledger(snapshot).and_then(|()| directory.write_snapshot(snapshot)),
@@ -107,7 +113,7 @@ fn write_round(directory: &DataDir, store: &Store, pending: &Pending) -> Result<
             first_error.get_or_insert(error);
         }
     }
-    for environment in index.environments.values() {
+    for environment in store.index().clone().environments.values() {
         let news = environment.targets.take_unwritten();
         if !news.is_empty()
             && let Err(error) = directory.append_targets(environment, &news)

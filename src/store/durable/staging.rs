@@ -52,7 +52,7 @@ impl DataDir {
     /// # Errors
     /// The directory cannot be written.
     pub fn stage(&self) -> Result<Staging<'_>, DurableError> {
-        self.forget_staged()?;
+        self.finish_staged()?;
         Ok(Staging { directory: self, steps: Vec::new(), committed: false })
     }
 
@@ -61,7 +61,7 @@ impl DataDir {
     ///
     /// # Errors
     /// The directory cannot be written.
-    pub(super) fn finish_staged(&self) -> Result<(), DurableError> {
+    pub(in crate::store) fn finish_staged(&self) -> Result<(), DurableError> {
         match self.read(COMMIT) {
             Ok(Some(lines)) => {
                 let steps: Vec<Step> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
