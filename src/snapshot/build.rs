@@ -121,6 +121,9 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     if epoch != base.0 {
         // Sequences of the epoch before cannot be compared.
         (ledger.origin, ledger.forgotten_sequence) = (None, 0);
+        if !unknown_past {
+            ledger.switched_at = now.unix_s;
+        }
         ledger.entries.values_mut().for_each(|entry| entry.sequence = entry.sequence.min(sequence));
     }
     if unknown_past {

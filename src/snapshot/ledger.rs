@@ -74,6 +74,9 @@ pub struct Ledger {
     pub keys_sequence: u64,
     /// The sequence of the last change of configured targets.
     pub targets_sequence: u64,
+    /// Unix seconds of the last change of epoch here; 0 if there was none.
+    /// What an SDK was told under another epoch its token does not say.
+    pub switched_at: i64,
     /// The newest sequence of a tombstone that was dropped.
     pub forgotten_sequence: u64,
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache;
 
 use crate::snapshot::Epoch;
+use crate::telemetry::clock::unix_now_s;
 
 /// Bytes written are not bytes received: a stream vouches only for what it
 /// was sent this long before its end.
@@ -24,10 +25,17 @@ pub struct Standing {
     pub sequence: u64,
 }
 
+/// Where a token's last stream stood when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub standing: Standing,
+    pub at_unix_s: i64,
+}
+
 /// Ended streams by the `jti` of their token.
 #[derive(Debug)]
 pub struct StreamMemory {
-    ended: Cache<Box<str>, Standing>,
+    ended: Cache<Box<str>, Ended>,
     /// Open streams per token; bounded by the number of streams.
     open: Mutex<HashMap<Box<str>, Open>>,
 }
@@ -50,7 +58,7 @@ impl Default for StreamMemory {
 
 impl StreamMemory {
     /// Notes a stream's start; gives where the token's last one stood.
-    pub fn begin(&self, jti: &str) -> Option<Standing> {
+    pub fn begin(&self, jti: &str) -> Option<Ended> {
         let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let open = all.entry(jti.into()).or_default();
         open.streams += 1;
@@ -65,7 +73,7 @@ impl StreamMemory {
         let Some(open) = all.get_mut(jti) else { return };
         open.streams = open.streams.saturating_sub(1);
         match standing.filter(|_| !open.several) {
-            Some(standing) => self.ended.insert(jti.into(), standing),
+            Some(standing) => self.ended.insert(jti.into(), Ended { standing, at_unix_s: unix_now_s() }),
             None => self.ended.invalidate(jti),
         }
         if open.streams == 0 {
@@ -133,7 +141,7 @@ mod tests {
         let standing = Standing { epoch: Epoch(1), sequence: 9 };
         assert_eq!(memory.begin("a"), None);
         memory.end("a", Some(standing));
-        assert_eq!(memory.begin("a"), Some(standing));
+        assert_eq!(memory.begin("a").map(|ended| ended.standing), Some(standing));
         assert_eq!(memory.begin("a"), None);
         memory.end("a", Some(standing));
         memory.end("a", Some(standing));

@@ -26,6 +26,7 @@ use crate::snapshot::item::Digest;
 use crate::store::Index;
 use crate::store::environment::Environment;
 use crate::store::keys::Arrival;
+use crate::store::source_status::SourceKind;
 use crate::store::streams::Opening;
 use crate::telemetry::clock::{unix_now_ms, unix_now_s};
 
@@ -148,7 +149,9 @@ impl Api {
     fn feed(&self, admitted: Admitted, headers: &HeaderMap, address: Option<SocketAddr>, place: OpenPlace) -> Feed {
         let Admitted { environment, snapshot, claims, keys } = admitted;
         let jti = claims.as_ref().and_then(|claims| claims.jti.clone()).map(String::into_boxed_str);
-        let last = jti.as_deref().and_then(|jti| self.streams.memory.begin(jti));
+        // Where relays share SDKs, this one's memory is not the last word.
+        let shared = environment.gate.has_followers() || **environment.source.load() == SourceKind::Peer;
+        let last = jti.as_deref().and_then(|jti| self.streams.memory.begin(jti)).filter(|_| !shared);
         let point = point(&snapshot, claims.as_deref(), last, unix_now_s());
         let client_side = is_client_side(headers);
         let listed = self.store.streams().enter(Opening {
@@ -171,8 +174,8 @@ impl Api {
                 .map(|repeat| EventRepeat { after: repeat.after.mul_f64(rng.random_range(0.8..1.2)), ..repeat }),
         };
         let known = match point {
-            Point::Sequence(sequence) => Some(sequence),
-            Point::Time { .. } => None,
+            Point::Sequence { sequence, after_unix_s } if snapshot.ledger.switched_at <= after_unix_s => Some(sequence),
+            _ => None,
         };
         let identity = jti.map(|jti| (jti, snapshot.revision.epoch));
         Feed::new(Cursor::new(start, &snapshot), (place, listed), Arc::clone(&self.streams), identity, known)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::memory::Standing;
+use super::memory::Ended;
 use crate::http::token::{Claims, short_digest};
 use crate::snapshot::item::{ItemKey, ItemKind};
 use crate::snapshot::log::{LogEntry, LogPosition, Message, reload_everything};
@@ -19,27 +19,29 @@ const WITHOUT_TOKEN_S: i64 = 600;
 /// The point where an SDK certainly stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    Sequence(u64),
+    /// Everything up to a sequence, as far as it tells: what changed since
+    /// `after_unix_s` counts, too, if the environment went to another epoch
+    /// and back meanwhile.
+    Sequence { sequence: u64, after_unix_s: i64 },
     /// Unix seconds. `first_is_known`: the SDK has what the ledger's first
     /// sequence holds, because the token's digest says so.
-    Time {
-        after_unix_s: i64,
-        first_is_known: bool,
-    },
+    Time { after_unix_s: i64, first_is_known: bool },
 }
 
 /// Finds the point.
 #[must_use]
-pub fn point(snapshot: &Snapshot, claims: Option<&Claims>, last: Option<Standing>, now_unix_s: i64) -> Point {
+pub fn point(snapshot: &Snapshot, claims: Option<&Claims>, last: Option<Ended>, now_unix_s: i64) -> Point {
     let epoch = snapshot.revision.epoch;
-    if let Some(standing) = last.filter(|standing| standing.epoch == epoch) {
-        return Point::Sequence(standing.sequence);
+    let switched_at = snapshot.ledger.switched_at;
+    if let Some(last) = last.filter(|last| last.standing.epoch == epoch && last.at_unix_s > switched_at) {
+        return Point::Sequence { sequence: last.standing.sequence, after_unix_s: i64::MAX };
     }
     let Some(claims) = claims else {
         return Point::Time { after_unix_s: now_unix_s - WITHOUT_TOKEN_S, first_is_known: false };
     };
     if let Some(revision) = claims.revision.as_ref().filter(|revision| revision.epoch == epoch) {
-        return Point::Sequence(revision.sequence);
+        let after_unix_s = claims.issued_at.unwrap_or(0).saturating_sub(BEFORE_TOKEN_S);
+        return Point::Sequence { sequence: revision.sequence, after_unix_s };
     }
     let first_is_known = match (&claims.revision, snapshot.ledger.origin) {
         (Some(revision), Some(origin)) => revision.digest == short_digest(&origin.digest),
@@ -53,7 +55,10 @@ pub fn point(snapshot: &Snapshot, claims: Option<&Claims>, last: Option<Standing
 /// Whether an entry of the log may be news to an SDK that stood there.
 fn is_news(entry: &LogEntry, point: Point, snapshot: &Snapshot) -> bool {
     match point {
-        Point::Sequence(sequence) => entry.sequence > sequence,
+        Point::Sequence { sequence, after_unix_s } => {
+            let switched = snapshot.ledger.switched_at > after_unix_s;
+            entry.sequence > sequence || (switched && entry.changed_at > after_unix_s)
+        }
         Point::Time { after_unix_s, first_is_known } => {
             let first = snapshot.ledger.origin.is_some_and(|origin| entry.sequence <= origin.sequence);
             entry.changed_at > after_unix_s && !(first && first_is_known)
@@ -81,7 +86,10 @@ impl Replay {
     /// Plans the replay of a stream that begins now.
     #[must_use]
     pub fn plan(snapshot: &Snapshot, point: Point, client_side: bool) -> Self {
-        if matches!(point, Point::Sequence(sequence) if sequence >= snapshot.revision.sequence) {
+        if let Point::Sequence { sequence, after_unix_s } = point
+            && sequence >= snapshot.revision.sequence
+            && snapshot.ledger.switched_at <= after_unix_s
+        {
             return Replay::Nothing;
         }
         let start = LogPosition::default();

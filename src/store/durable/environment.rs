@@ -57,6 +57,8 @@ struct Head {
     targets_sequence: u64,
     #[serde(default)]
     forgotten_sequence: u64,
+    #[serde(default)]
+    switched_at: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,6 +101,7 @@ impl DataDir {
             keys_sequence: head.keys_sequence,
             targets_sequence: head.targets_sequence,
             forgotten_sequence: head.forgotten_sequence,
+            switched_at: head.switched_at,
             ..Ledger::default()
         };
         ledger.origin =
@@ -206,6 +209,7 @@ pub(super) fn ledger_file(snapshot: &Snapshot) -> Result<(String, RecordFile), D
         keys_sequence: ledger.keys_sequence,
         targets_sequence: ledger.targets_sequence,
         forgotten_sequence: ledger.forgotten_sequence,
+        switched_at: ledger.switched_at,
     };
     push(&mut file, &head)?;
     for (key, entry) in &ledger.entries {
