@@ -82,7 +82,10 @@ fn a_frame_without_content_is_refused() {
     let answer: Result<ImportSnapshotResponse, Status> = runtime().block_on(async {
         let mut client = AdminServiceClient::new(channel(&fed.relay).await);
         let requests = [Some(header(ImportOptions::default())), None].map(|frame| ImportSnapshotRequest { frame });
-        client.import_snapshot(with_token(tokio_stream::iter(requests), "admin-token")).await.map(|it| it.into_inner())
+        client
+            .import_snapshot(with_token(tokio_stream::iter(requests), "admin-token"))
+            .await
+            .map(tonic::Response::into_inner)
     });
     assert_eq!(fault(answer), (FRAMING.0, FRAMING.1.to_owned()));
     fed.is_unchanged_and_takes_a_good_one();
