@@ -1,12 +1,12 @@
 //! What must be true for the relay to be ready.
 
 use crate::config::{Config, Mode};
-use crate::http::api::unix_now_ms;
 use crate::lifecycle::readiness::Fact;
 use crate::store::Store;
 use crate::store::environment::Environment;
 use crate::store::source_status::SourceStatus;
 use crate::store::sync_state::Phase;
+use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::logging::millis;
 
 use super::origin::Origin;

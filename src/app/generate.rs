@@ -11,7 +11,6 @@ use super::StartError;
 use super::origin::{admin, links};
 use crate::config::{Config, Mode};
 use crate::evaluate::CompileOptions;
-use crate::http::api::unix_now_s;
 use crate::snapshot::archive::{Compression, Tree};
 use crate::snapshot::content::{Content, EnvironmentId, KeyHash};
 use crate::source::file::Location;
@@ -22,6 +21,7 @@ use crate::source::harness::one_shot::{self, Fetch};
 use crate::source::peer::fetch;
 use crate::store::writer::Offered;
 use crate::store::{Store, StoreSettings};
+use crate::telemetry::clock::unix_now_s;
 use crate::telemetry::upstream::UpstreamCounts;
 
 /// Time between two looks (`upstream.md`, "Behaviour under trouble").

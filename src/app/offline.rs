@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{Config, Offline};
-use crate::http::api::unix_now_s;
 use crate::snapshot::archive::Compression;
 use crate::snapshot::report::Problem;
 use crate::source::file::Location;
@@ -14,6 +13,7 @@ use crate::source::file::load::{CREDENTIAL, Loaded, apply, read_once};
 use crate::source::intake::{Delivery, Durable, Intake};
 use crate::store::source_status::SourceKind;
 use crate::store::writer::Offered;
+use crate::telemetry::clock::unix_now_s;
 
 /// Loads what the relay starts with.
 ///

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, offline};
 use crate::config::{ApiKeys, Config, Mode, Offline, Peer, Secret};
-use crate::http::api::unix_now_ms;
 use crate::lifecycle::supervisor::Supervisor;
 use crate::snapshot::content::EnvironmentId;
 use crate::source::administration::AskAnew;
@@ -33,6 +32,7 @@ use crate::source::peer::standing::Standing;
 use crate::store::Store;
 use crate::store::durable::environment::StoredContent;
 use crate::store::source_status::SourceStatus;
+use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
 use crate::usage::Carrier;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::cors::Cors;
 use super::hold::Hold;
@@ -69,20 +68,4 @@ impl Default for ApiCounts {
             connections: AtomicU64::new(0),
         }
     }
-}
-
-/// Now, in Unix seconds.
-#[must_use]
-pub fn unix_now_s() -> i64 {
-    i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX)
-}
-
-/// Now, in Unix milliseconds.
-#[must_use]
-pub fn unix_now_ms() -> i64 {
-    i64::try_from(since_epoch().as_millis()).unwrap_or(i64::MAX)
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

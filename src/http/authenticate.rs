@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use regex::Regex;
 
 use super::answer::{self, Answer, Refusal};
-use super::api::{Api, unix_now_s};
+use super::api::Api;
 use super::authorize::not_synced;
 use super::hold::Look;
 use super::request_body;
@@ -22,6 +22,7 @@ use crate::snapshot::item::Digest;
 use crate::store::Index;
 use crate::store::environment::Environment;
 use crate::store::targets::{MAX_TARGET_BYTES, StoredTarget};
+use crate::telemetry::clock::unix_now_s;
 
 /// What an SDK sends.
 #[derive(Debug)]

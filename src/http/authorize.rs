@@ -6,13 +6,14 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 
 use super::answer::Refusal;
-use super::api::{Api, unix_now_s};
+use super::api::Api;
 use super::hold::Look;
 use super::token::Claims;
 use crate::fault::Fault;
 use crate::snapshot::Snapshot;
 use crate::store::Index;
 use crate::store::environment::Environment;
+use crate::telemetry::clock::unix_now_s;
 
 /// The token that a connection used last, so that an SDK which keeps its
 /// connection has its token verified once.

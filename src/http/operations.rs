@@ -9,13 +9,14 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer, AnswerBody};
-use super::api::{Api, unix_now_ms};
+use super::api::Api;
 use crate::store::Index;
 use crate::store::durable::persister::Pending;
 use crate::store::environment::Environment;
 use crate::store::peers::{PeerRole, Peers};
 use crate::store::source_status::SourceState;
 use crate::store::sync_state::{Phase, StreamState};
+use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::exposition::{CONTENT_TYPE as PROMETHEUS, Exposition};
 use crate::telemetry::requests::{RequestCounts, RouteLabel};
 

@@ -1,5 +1,6 @@
 //! Logs and Prometheus metrics.
 
+pub mod clock;
 pub mod exposition;
 pub mod log_level;
 pub mod logging;

@@ -18,8 +18,8 @@ use super::entry;
 use super::intake::Intake;
 use super::journal::{Journal, Past};
 use super::lane::{Chance, Lane, Settled};
-use super::settings::unix_now_ms;
 use crate::snapshot::content::EnvironmentId;
+use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::logging::millis;
 
 /// Attempts under way at once, of different environments.

@@ -11,8 +11,8 @@ use super::forward::Forwarder;
 use super::intake::ROWS_A_TURN;
 use super::journal::Image;
 use super::lane::Lane;
-use super::settings::unix_now_ms;
 use crate::snapshot::content::EnvironmentId;
+use crate::telemetry::clock::unix_now_ms;
 
 impl Forwarder {
     /// Tells the journal every open sum.

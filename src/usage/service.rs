@@ -16,11 +16,12 @@ use super::counters::{Counters, DropReason};
 use super::forward::{Flush, Flushed, Forwarder};
 use super::intake::Intake;
 use super::registrar::{Registrar, Registrations, registrar};
-use super::settings::{UsageSettings, unix_now_ms};
+use super::settings::UsageSettings;
 use super::{journal, register};
 use crate::config::Secret;
 use crate::snapshot::content::EnvironmentId;
 use crate::store::durable::DataDir;
+use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::exposition::Exposition;
 
 /// Takes what SDKs report.

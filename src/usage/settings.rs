@@ -1,6 +1,6 @@
 //! What usage is told at the start, and the clock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::backoff::Waits;
 use crate::config::UsageConfig;
@@ -31,11 +31,4 @@ impl UsageSettings {
             waits: Waits::default(),
         }
     }
-}
-
-/// Now, in Unix milliseconds.
-#[must_use]
-pub fn unix_now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

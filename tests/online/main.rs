@@ -20,6 +20,7 @@ mod support;
 mod tls_front;
 
 mod follower;
+mod followers_review;
 mod setup;
 
 mod bad_answers;

@@ -80,13 +80,13 @@ fn a_source_that_went_back_is_believed_and_served_higher() {
     }
     let (_relay, sdk) = followed(&fake, &[]);
     let mut events = sdk.stream();
+    fake.forget_requests();
     fake.silently(|| {
         fake.patch_flag(ENVIRONMENT, "a", |flag| {
             turn_off(flag);
             flag["version"] = json!(3);
         })
     });
-    fake.forget_requests();
     fake.close_streams();
     let event = events.next().unwrap();
     assert!(event["version"].as_i64().unwrap() > 6, "{event}");

@@ -2,6 +2,7 @@
 
 mod followed;
 mod outgoing;
+mod progress;
 mod session;
 
 use std::sync::Arc;

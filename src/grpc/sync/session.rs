@@ -16,6 +16,7 @@ use tonic::{Status, Streaming};
 use super::Following;
 use super::followed::{Due, Followed};
 use super::outgoing::Outgoing;
+use super::progress::progress;
 use crate::fault::Fault;
 use crate::grpc::status::{About, status};
 use crate::lifecycle::readiness::Readiness;
@@ -24,10 +25,10 @@ use crate::proto::snapshot::v1::sync_snapshots_request::Message as Said;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::{Names, Revision, Snapshot};
-use crate::store::environment::Environment;
 use crate::store::keys::Seen;
 use crate::store::peers::{KnownPeer, PeerFacts, PeerRole, PeerUpdate};
 use crate::store::{Learnt, Store};
+use crate::telemetry::clock::unix_now_ms;
 use crate::transfer::update_for;
 
 /// Updates on their way at once, of different environments.
@@ -305,24 +306,7 @@ impl Session {
 
     /// `due`: in any case; else if it is news.
     fn say_progress(&mut self, now: Instant, due: bool) {
-        let source_lost = self.store.index().environments.values().all(|it| it.sync.load().is_none())
-            && !self.store.certainty().is_set();
-        let stale = |followed: &Followed| match followed.cell.sync.load().as_ref() {
-            Some(sync) => sync.is_stale(),
-            None => source_lost,
-        };
-        let behind = |followed: &Followed| followed.due(now) == Due::Behind;
-        let ids = |which: &dyn Fn(&Followed) -> bool| {
-            self.followed.iter().filter(|(_, it)| which(it)).map(|(id, _)| id.to_string()).collect()
-        };
-        // A source that cannot be reached may know more keys than were last read.
-        let out_of_touch = |it: &Arc<Environment>| it.sync.load().as_ref().is_some_and(|sync| sync.is_stale());
-        let in_touch = !self.store.index().environments.values().any(out_of_touch);
-        let progress = proto::Progress {
-            stale_environment_ids: ids(&stale),
-            keys_certain: in_touch && self.store.certainty().is_set() && self.store.index().is_complete(),
-            behind_environment_ids: ids(&behind),
-        };
+        let progress = progress(&self.store, &self.followed, now);
         if !due && self.progress.as_ref() == Some(&progress) {
             return;
         }
@@ -363,9 +347,4 @@ async fn payload(snapshot: Arc<Snapshot>, names: Names, base: Option<Revision>) 
 
 fn shortened(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
-}
-
-fn unix_now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

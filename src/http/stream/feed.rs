@@ -11,10 +11,10 @@ use super::body::HEARTBEAT;
 use super::cursor::{Cursor, Next};
 use super::memory::{Settled, Standing};
 use super::registry::{OpenPlace, StreamRegistry};
-use crate::http::api::unix_now_ms;
 use crate::snapshot::Epoch;
 use crate::snapshot::log::Message;
 use crate::store::streams::ListedStream;
+use crate::telemetry::clock::unix_now_ms;
 
 /// A little less than the 15 s that SDKs expect at most.
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(14_000);

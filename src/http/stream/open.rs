@@ -14,7 +14,7 @@ use super::feed::Feed;
 use super::registry::OpenPlace;
 use super::replay::{Point, Replay, point};
 use crate::http::answer::{Answer, AnswerBody, bare};
-use crate::http::api::{Api, unix_now_ms, unix_now_s};
+use crate::http::api::Api;
 use crate::http::authorize::{TokenMemo, look};
 use crate::http::connection::ConnectionContext;
 use crate::http::evaluations::TARGET_HEADER;
@@ -27,6 +27,7 @@ use crate::store::Index;
 use crate::store::environment::Environment;
 use crate::store::keys::Arrival;
 use crate::store::streams::Opening;
+use crate::telemetry::clock::{unix_now_ms, unix_now_s};
 
 /// Replays begin this late at most, so that many SDKs that come back at once
 /// do not ask at once.

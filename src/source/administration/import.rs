@@ -14,7 +14,6 @@ use crate::snapshot::item::Digest;
 use crate::snapshot::report::{ProblemKind, Problems};
 use crate::snapshot::tree::{Part, shared_key_hash};
 use crate::source::file::load::{CREDENTIAL, take_learnt};
-use crate::source::harness::engine::now_ms;
 use crate::source::intake::{Intake, Ready};
 use crate::source::pause::{IMPORT_CREDENTIAL, Pause, Withheld};
 use crate::store::administration::{
@@ -24,6 +23,7 @@ use crate::store::durable::DurableError;
 use crate::store::durable::paused::{Paused, paused_file, paused_name};
 use crate::store::source_status::{PausedSource, SourceKind};
 use crate::store::writer::Offered;
+use crate::telemetry::clock::unix_now_ms;
 
 /// What problems call the archive.
 const NAME: &str = "archive";
@@ -75,7 +75,7 @@ pub fn import(
     answers: &Mutex<Answers>,
 ) -> Result<ImportReport, AdministrationError> {
     let ReadArchive { tree, vouched, sha256 } = archive;
-    let now_ms = now_ms();
+    let now_ms = unix_now_ms();
     let before = Before::of(intake.store());
     if let Some(expected) = options.expected_digest
         && expected != before.digest

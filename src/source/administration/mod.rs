@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::harness::engine::now_ms;
 use super::intake_queue::IntakeQueue;
 use super::pause::ResumeError;
 use crate::snapshot::content::EnvironmentId;
@@ -19,6 +18,7 @@ use crate::store::administration::{
     AdministrationError, Administrator, ImportFault, ImportOptions, ImportReport, ReceivedArchive,
 };
 use crate::store::durable::DataDir;
+use crate::telemetry::clock::unix_now_ms;
 use answers::Answers;
 
 /// Asks a source for everything of an environment.
@@ -59,7 +59,7 @@ impl Administrator for Administration {
             if options.request_id.is_empty() {
                 options.request_id = format!("{:032x}", rand::random::<u128>());
             }
-            if let Some(known) = lock(&self.answers).find(&options.request_id, now_ms()) {
+            if let Some(known) = lock(&self.answers).find(&options.request_id, unix_now_ms()) {
                 if known.sha256 == archive.sha256 {
                     return Ok(ImportReport { repeated: true, ..known });
                 }
@@ -86,7 +86,7 @@ impl Administrator for Administration {
         let id = environment.clone();
         async move {
             let job_id = id.clone();
-            let resumed = self.queue.run(move |intake| intake.resume(&job_id, now_ms() / 1000)).await;
+            let resumed = self.queue.run(move |intake| intake.resume(&job_id, unix_now_ms() / 1000)).await;
             let resumed = resumed.ok_or_else(|| error(ImportFault::Ending, "the relay is shutting down"))?;
             let was_paused = resumed.map_err(|failed| {
                 let fault = match failed {

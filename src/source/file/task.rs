@@ -1,7 +1,7 @@
 //! The task that watches the configuration and takes what is good.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,7 @@ use crate::snapshot::report::Problems;
 use crate::source::intake::Intake;
 use crate::source::intake_queue::IntakeQueue;
 use crate::store::source_status::SourceStatus;
+use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::logging::millis;
 
 /// Everything one look needs; it travels to a blocking thread and back.
@@ -67,7 +68,7 @@ impl Watch {
         }
         match self.watcher.step(&scan, Instant::now()) {
             Step::Wait if scan == *self.watcher.loaded() => {
-                self.status.good(&self.location.name(), false, now_unix_ms());
+                self.status.good(&self.location.name(), false, unix_now_ms());
                 intake.writer().set_certain(!self.loaded.environments.is_empty());
             }
             Step::Wait => {}
@@ -98,7 +99,7 @@ impl Watch {
         }
         removed.retain(|id| !loaded.environments.contains_key(id));
         let started = Instant::now();
-        apply(intake, &self.location, &loaded, removed.clone(), now_unix_ms() / 1000)?;
+        apply(intake, &self.location, &loaded, removed.clone(), unix_now_ms() / 1000)?;
         tracing::info!(
             environments = loaded.environments.len(),
             duration_ms = millis(started.elapsed()),
@@ -108,20 +109,15 @@ impl Watch {
         self.watcher.accepted(loaded.scan.clone(), &removed);
         self.loaded = loaded;
         intake.writer().set_certain(true);
-        self.status.good(&self.location.name(), true, now_unix_ms());
+        self.status.good(&self.location.name(), true, unix_now_ms());
         Ok(())
     }
 
     fn refuse(&mut self, intake: &mut Intake, problems: &Problems) {
         // A key that is only in what cannot be read is not known not to exist.
         intake.writer().set_certain(false);
-        if self.status.bad(&problems.to_string(), now_unix_ms()) {
+        if self.status.bad(&problems.to_string(), unix_now_ms()) {
             tracing::error!(error = %problems, "the new configuration is not usable; the one before is served");
         }
     }
-}
-
-fn now_unix_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -12,7 +12,7 @@ use super::assembly::{Assembly, SECOND_LOOK};
 use super::backoff::Backoff;
 use super::calls::{AdminAccess, StreamBase};
 use super::credential::sdk_credential;
-use super::engine::{Engine, Route, now_ms, spread};
+use super::engine::{Engine, Route, spread};
 use super::feed::Feed;
 use super::roster::{KeyState, Roster};
 use super::session::{KeyKind, Session, Standing};
@@ -24,6 +24,7 @@ use crate::snapshot::content::Content;
 use crate::snapshot::item::Digest;
 use crate::store::durable::environment::StoredContent;
 use crate::store::source_status::SourceStatus;
+use crate::telemetry::clock::unix_now_ms;
 
 /// The start is summed up when every key was tried, or after this time.
 const SUMMARY_AFTER: Duration = Duration::from_secs(10);
@@ -157,11 +158,11 @@ impl Driver {
                         );
                     }
                     if let Some(feed) = feed {
-                        feed.credential(Some(&reason), now_ms());
+                        feed.credential(Some(&reason), unix_now_ms());
                     }
                 }
                 Standing::Failed { reason } => match feed {
-                    Some(feed) => feed.unreachable(&reason, now_ms()),
+                    Some(feed) => feed.unreachable(&reason, unix_now_ms()),
                     None => tracing::warn!(
                         key = self.label(),
                         reason,
@@ -171,14 +172,14 @@ impl Driver {
                 Standing::Accepted(_) => {
                     if let Some(feed) = feed {
                         self.roster.set(self.index, KeyState::Accepted(feed.id.clone()));
-                        feed.credential(None, now_ms());
+                        feed.credential(None, unix_now_ms());
                     }
                 }
                 Standing::Untried => {}
             }
             self.engine.store.certainty().set(self.roster.is_certain());
             if self.roster.all_decided() {
-                self.status.good(&format!("Harness, by {} API keys", self.roster.len()), true, now_ms());
+                self.status.good(&format!("Harness, by {} API keys", self.roster.len()), true, unix_now_ms());
             }
             if standing.changed().await.is_err() {
                 return std::future::pending().await;
@@ -214,7 +215,7 @@ impl Driver {
         feed.set_scope(Scope::of_claims(claims), &claims.account_id);
         let _ = self.feed.set(Arc::clone(&feed));
         self.roster.set(self.index, KeyState::Accepted(feed.id.clone()));
-        feed.credential(None, now_ms());
+        feed.credential(None, unix_now_ms());
         // The stream asks for everything when it is up; without it, or if it
         // takes long, this does.
         let patience = if self.engine.settings.stream_enabled { Duration::from_secs(1) } else { Duration::ZERO };
@@ -229,7 +230,7 @@ impl Driver {
 
     async fn follow(&self, feed: &Arc<Feed>) {
         if !self.engine.settings.stream_enabled {
-            feed.stream(false, None, Instant::now(), now_ms());
+            feed.stream(false, None, Instant::now(), unix_now_ms());
             return;
         }
         let sink = OwnStream { engine: Arc::clone(&self.engine), feed: Arc::clone(feed) };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -148,11 +148,4 @@ impl Engine {
     pub fn route(&self, environment: &EnvironmentId) -> Option<Route> {
         self.routes().get(environment).cloned()
     }
-}
-
-/// Unix milliseconds.
-#[must_use]
-pub fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -207,7 +207,7 @@ impl Feed {
     /// Takes one item that was fetched alone; `None`: upstream does not have
     /// it (yet). Returns whether something changed.
     pub fn item(&self, key: &ItemKey, want: &Want, item: Option<Arc<Item>>, began: Began, now: Instant) -> bool {
-        let now_ms = super::engine::now_ms();
+        let now_ms = crate::telemetry::clock::unix_now_ms();
         let mut state = self.state();
         let met = item.as_ref().is_some_and(|item| want.is_met_by(item));
         state.schedule.item_done(key, want, met, now);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::answers::ConfigEnvironment;
 use super::assembly::{Assembly, Began, SECOND_LOOK};
 use super::call_error::CallError;
-use super::engine::{now_ms, spread};
+use super::engine::spread;
 use super::feed::Feed;
 use super::proxy_key::{Fed, Main};
 use super::schedule::Intervals;
@@ -16,6 +16,7 @@ use super::token::Scope;
 use super::worker;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKind;
+use crate::telemetry::clock::unix_now_ms;
 
 impl Main {
     pub(super) async fn withdraw(&mut self, ids: Vec<EnvironmentId>, began: Began) {
@@ -44,7 +45,7 @@ impl Main {
         let intervals = Intervals { resync: None, poll: None };
         let feed = Arc::new(Feed::new(cell, Arc::clone(&self.credential), assembly, intervals));
         if self.stream_up {
-            feed.stream(true, None, Instant::now(), now_ms());
+            feed.stream(true, None, Instant::now(), unix_now_ms());
         }
         if let Some(token) = self.session.current() {
             feed.set_scope(Scope::of(id), token.account());
@@ -76,7 +77,7 @@ impl Main {
         let Some(feed) = self.feed(&id, Assembly::new(Vec::new())).await else { return };
         let environment = match environment {
             Ok(environment) => environment,
-            Err(error) => return feed.trouble(&error.to_string(), now_ms()),
+            Err(error) => return feed.trouble(&error.to_string(), unix_now_ms()),
         };
         let keys = feed.keys(&environment.hashes, began, now);
         let lists = vec![(ItemKind::Flag, environment.flags), (ItemKind::Segment, environment.segments)];
@@ -84,7 +85,7 @@ impl Main {
         if !keys.believed || !taken.believed {
             self.fetch_soon(now + SECOND_LOOK);
         }
-        feed.fetched_elsewhere(now, now_ms());
+        feed.fetched_elsewhere(now, unix_now_ms());
         if keys.changed || taken.changed {
             self.engine.apply(&feed).await;
         }
@@ -130,7 +131,7 @@ impl Main {
                 self.judge_absent(&found, began, now).await;
                 // Who waits for the reading must find the keys of it.
                 self.engine.reach().await;
-                self.status.good("Harness, by a proxy key", true, now_ms());
+                self.status.good("Harness, by a proxy key", true, unix_now_ms());
                 let since_up = self.up_since.is_some_and(|up| began > up);
                 self.keys.whole = true;
                 self.keys.doubt = self.keys.doubt.filter(|doubt| *doubt > began);
@@ -141,8 +142,8 @@ impl Main {
             }
             Err(error) => {
                 self.next_fetch = now + self.backoff.failed(rand::random(), error.retry_after());
-                self.status.bad(&error.to_string(), now_ms());
-                self.fed.values().for_each(|fed| fed.feed.trouble(&error.to_string(), now_ms()));
+                self.status.bad(&error.to_string(), unix_now_ms());
+                self.fed.values().for_each(|fed| fed.feed.trouble(&error.to_string(), unix_now_ms()));
                 self.keys.whole = false;
                 self.settle_certainty();
                 false

@@ -14,7 +14,7 @@ use super::backoff::Backoff;
 use super::calls::StreamBase;
 use super::calm::Calm;
 use super::credential::proxy_credential;
-use super::engine::{Engine, now_ms};
+use super::engine::Engine;
 use super::feed::Feed;
 use super::key_lists::least_interval;
 use super::message::Message;
@@ -25,6 +25,7 @@ use crate::config::Secret;
 use crate::snapshot::content::EnvironmentId;
 use crate::store::durable::environment::StoredContent;
 use crate::store::source_status::SourceStatus;
+use crate::telemetry::clock::unix_now_ms;
 
 /// Messages between the stream and the main task.
 const AHEAD: usize = 1024;
@@ -230,24 +231,24 @@ impl Main {
         }
         match standing {
             Standing::Refused { reason } => {
-                if self.status.bad(&format!("upstream refuses the proxy key: {reason}"), now_ms()) {
+                if self.status.bad(&format!("upstream refuses the proxy key: {reason}"), unix_now_ms()) {
                     tracing::error!(
                         reason,
                         "upstream refuses the proxy key; what is known is served, it is tried again from time to time"
                     );
                 }
-                self.fed.values().for_each(|fed| fed.feed.credential(Some(reason), now_ms()));
+                self.fed.values().for_each(|fed| fed.feed.credential(Some(reason), unix_now_ms()));
                 self.keys.whole = false;
             }
             Standing::Failed { reason } => {
-                if self.status.bad(reason, now_ms()) {
+                if self.status.bad(reason, unix_now_ms()) {
                     tracing::warn!(reason, "upstream cannot be asked about the proxy key; trying on");
                 }
-                self.fed.values().for_each(|fed| fed.feed.unreachable(reason, now_ms()));
+                self.fed.values().for_each(|fed| fed.feed.unreachable(reason, unix_now_ms()));
                 self.keys.whole = false;
             }
             Standing::Accepted(_) => {
-                self.fed.values().for_each(|fed| fed.feed.credential(None, now_ms()));
+                self.fed.values().for_each(|fed| fed.feed.credential(None, unix_now_ms()));
                 if self.status.state().error.is_some() {
                     self.fetch_soon(Instant::now());
                 }
@@ -263,7 +264,7 @@ impl Main {
                 self.stream_up = true;
                 self.up_since = Some(self.engine.begin());
                 self.backoff.succeeded();
-                self.fed.values().for_each(|fed| fed.feed.stream(true, None, Instant::now(), now_ms()));
+                self.fed.values().for_each(|fed| fed.feed.stream(true, None, Instant::now(), unix_now_ms()));
                 self.fetch_soon(Instant::now());
             }
             Heard::StreamDown(reason) => self.stream_down(&reason),
@@ -287,7 +288,7 @@ impl Main {
             self.fetch_soon(Instant::now() + LOOK_AFTER);
         }
         self.up_since = None;
-        self.fed.values().for_each(|fed| fed.feed.stream(false, Some(reason), Instant::now(), now_ms()));
+        self.fed.values().for_each(|fed| fed.feed.stream(false, Some(reason), Instant::now(), unix_now_ms()));
     }
 
     async fn message(&mut self, message: Message) {
@@ -322,7 +323,7 @@ impl Main {
             Message::EnvironmentsRemoved(ids) => self.withdraw(ids.clone(), began).await,
             Message::ProxyKeyDeleted => {
                 tracing::error!("upstream says that the proxy key is deleted; everything it gave is withdrawn");
-                self.status.bad("the proxy key is deleted; give another and restart", now_ms());
+                self.status.bad("the proxy key is deleted; give another and restart", unix_now_ms());
                 self.deleted = Some(Deletion::Told);
                 self.session.forget();
                 let all = self.fed.keys().cloned().collect();

@@ -103,11 +103,11 @@ pub struct OwnStream {
 
 impl StreamSink for OwnStream {
     async fn up(&mut self) {
-        self.feed.stream(true, None, Instant::now(), super::engine::now_ms());
+        self.feed.stream(true, None, Instant::now(), crate::telemetry::clock::unix_now_ms());
     }
 
     async fn down(&mut self, reason: &str) {
-        self.feed.stream(false, Some(reason), Instant::now(), super::engine::now_ms());
+        self.feed.stream(false, Some(reason), Instant::now(), crate::telemetry::clock::unix_now_ms());
     }
 
     async fn message(&mut self, message: Message) {

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::engine::now_ms;
 use super::feed::Feed;
 use crate::source::intake::{Delivery, Intake};
 use crate::store::source_status::SourceKind;
 use crate::store::writer::Offered;
+use crate::telemetry::clock::unix_now_ms;
 
 /// Serves a feed's newest content.
 pub fn apply(intake: &mut Intake, feed: &Feed) {
@@ -17,8 +17,8 @@ pub fn apply(intake: &mut Intake, feed: &Feed) {
     let Some(content) = feed.content() else { return };
     let offered = Offered { content, credential: Arc::clone(&feed.credential), ..Offered::default() };
     let delivery = Delivery::of(SourceKind::Upstream, BTreeMap::from([(feed.id.clone(), offered)]));
-    if let Err(error) = intake.swap_in(delivery, now_ms() / 1000) {
-        feed.trouble(&format!("upstream's configuration cannot be served: {error}"), now_ms());
+    if let Err(error) = intake.swap_in(delivery, unix_now_ms() / 1000) {
+        feed.trouble(&format!("upstream's configuration cannot be served: {error}"), unix_now_ms());
     }
 }
 
@@ -27,7 +27,7 @@ pub fn withdraw(intake: &mut Intake, feeds: &[Arc<Feed>]) {
     let removed = feeds.iter().map(|feed| feed.id.clone()).collect();
     let delivery = Delivery { kind: SourceKind::Upstream, offered: BTreeMap::new(), removed };
     // Taking away cannot fail: nothing is built.
-    if let Err(error) = intake.swap_in(delivery, now_ms() / 1000) {
+    if let Err(error) = intake.swap_in(delivery, unix_now_ms() / 1000) {
         tracing::error!(%error, "environments could not be withdrawn");
     }
 }

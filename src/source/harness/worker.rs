@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use super::call_error::CallError;
 use super::calls::Fetched;
-use super::engine::{Engine, now_ms};
+use super::engine::Engine;
 use super::feed::{Feed, Task};
 use super::schedule::{Step, Want};
 use super::session::Session;
 use super::token::Token;
 use crate::snapshot::item::{Item, ItemKey, ItemKind};
+use crate::telemetry::clock::unix_now_ms;
 
 /// Validators of the lists that were taken last.
 #[derive(Debug, Default)]
@@ -63,7 +64,7 @@ async fn fetch_item(engine: &Arc<Engine>, session: &Session, feed: &Arc<Feed>, k
         Ok(item) => Some(item),
         Err(error) if error.status() == Some(404) => None,
         Err(error) => {
-            feed.item_failed(key, want, &error, now_ms());
+            feed.item_failed(key, want, &error, unix_now_ms());
             return;
         }
     };
@@ -108,10 +109,10 @@ async fn fetch_lists(
         *validators = Validators::default();
     }
     match failure {
-        None => feed.lists_done(task.mark, now, now_ms()),
+        None => feed.lists_done(task.mark, now, unix_now_ms()),
         Some(error) => {
             *validators = Validators::default();
-            feed.lists_failed(&error, now_ms());
+            feed.lists_failed(&error, unix_now_ms());
         }
     }
     if taken.changed {

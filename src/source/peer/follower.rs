@@ -24,9 +24,9 @@ use crate::proto::snapshot::v1::snapshot_service_client::SnapshotServiceClient;
 use crate::proto::snapshot::v1::sync_snapshots_request::Message;
 use crate::snapshot::content::EnvironmentId;
 use crate::source::harness::backoff::Backoff;
-use crate::source::harness::engine::now_ms;
 use crate::source::intake_queue::IntakeQueue;
 use crate::store::peers::{KnownPeer, PeerFacts, PeerRole};
+use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::logging::millis;
 
 /// Waits between rounds over all leaders.
@@ -138,7 +138,7 @@ impl Follower {
                         leave(&why);
                         tracing::warn!(leader = link.address, reason = why, "the leader is lost");
                         self.standing.store.certainty().set(false);
-                        self.standing.lost(&why, false, now_ms());
+                        self.standing.lost(&why, false, unix_now_ms());
                         reason = format!("{}: {why}", link.address);
                         if heard {
                             reached = true;
@@ -159,7 +159,7 @@ impl Follower {
                 backoff.succeeded();
             } else {
                 self.standing.store.certainty().set(false);
-                self.standing.lost(&reason, true, now_ms());
+                self.standing.lost(&reason, true, unix_now_ms());
             }
             let wait = backoff.failed(rand::random(), None);
             tracing::debug!(wait_ms = millis(wait), "leaders are tried again");
@@ -203,7 +203,7 @@ impl Follower {
         };
         tracing::info!(leader = link.address, "following");
         self.line.store(Some(Arc::new((channel, link.clone()))));
-        peer.note(|facts| (facts.connected_at_ms, facts.error) = (Some(now_ms()), None));
+        peer.note(|facts| (facts.connected_at_ms, facts.error) = (Some(unix_now_ms()), None));
         let before: Vec<Link> = self
             .links
             .iter()

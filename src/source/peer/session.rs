@@ -14,12 +14,12 @@ use crate::proto::snapshot::v1::sync_snapshots_request::Message as Say;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message as Heard;
 use crate::snapshot::content::{Content, EnvironmentId};
 use crate::snapshot::{Names, Revision};
-use crate::source::harness::engine::now_ms;
 use crate::source::intake::{Delivery, Intake};
 use crate::store::peers::{KnownPeer, PeerUpdate};
 use crate::store::source_status::SourceKind;
 use crate::store::targets::StoredTarget;
 use crate::store::writer::Offered;
+use crate::telemetry::clock::unix_now_ms;
 use crate::transfer::{Assembled, Update};
 
 /// Signs of life come every 15 s ± 20 %: three of them were missed.
@@ -104,7 +104,7 @@ impl<'a> Session<'a> {
                 said = self.incoming.message() => match said {
                     Ok(Some(said)) => {
                         self.heard = Some(Instant::now());
-                        self.peer.note(|facts| facts.last_heard_at_ms = Some(now_ms()));
+                        self.peer.note(|facts| facts.last_heard_at_ms = Some(unix_now_ms()));
                         if let Err(reason) = self.hear(said.message).await {
                             return self.lost(reason);
                         }
@@ -169,11 +169,11 @@ impl<'a> Session<'a> {
         };
         self.follower.known.set(id.clone(), revision, content);
         self.say(Say::Ack(proto::Ack { environment_id: id.to_string(), update }))?;
-        self.follower.standing.synced(&id, &names, now_ms());
+        self.follower.standing.synced(&id, &names, unix_now_ms());
         self.confirmed.insert(id.clone());
         let environments = self.follower.known.environments().len();
         self.peer.note(|facts| facts.environments = environments);
-        self.peer.acknowledged(PeerUpdate { environment: id, revision, at_ms: now_ms() });
+        self.peer.acknowledged(PeerUpdate { environment: id, revision, at_ms: unix_now_ms() });
         self.look_whether_complete();
         Ok(())
     }
@@ -196,13 +196,15 @@ impl<'a> Session<'a> {
 
     fn take_set(&mut self, set: proto::EnvironmentSet) {
         let ids: BTreeSet<EnvironmentId> = set.environment_ids.iter().map(|id| EnvironmentId::new(id)).collect();
-        self.set = set.complete.then_some(ids);
+        let before = std::mem::replace(&mut self.set, set.complete.then_some(ids)).unwrap_or_default();
         let now = Instant::now();
         let here = self.follower.known.environments();
         self.missing.retain(|id, _| self.set.as_ref().is_some_and(|set| !set.contains(id)));
         if let Some(set) = &self.set {
             for id in here.into_iter().filter(|id| !set.contains(id)) {
-                self.missing.entry(id).or_insert(now);
+                // Taken away before our eyes it is gone; else this leader may only have begun.
+                let since = if before.contains(&id) { now.checked_sub(REMOVAL).unwrap_or(now) } else { now };
+                self.missing.entry(id).or_insert(since);
             }
         }
         self.look_whether_complete();
@@ -215,7 +217,7 @@ impl<'a> Session<'a> {
             .map(|id| (id.clone(), "the leader has lost its own source"))
             .chain(behind.map(|id| (id.clone(), "the leader is behind what is served here")))
             .collect();
-        self.follower.standing.progress(&self.confirmed, &reasons, now_ms());
+        self.follower.standing.progress(&self.confirmed, &reasons, unix_now_ms());
         let is_behind = !progress.behind_environment_ids.is_empty();
         self.behind_since = is_behind.then(|| self.behind_since.unwrap_or_else(Instant::now));
         self.keys_certain = progress.keys_certain;
@@ -236,7 +238,7 @@ impl<'a> Session<'a> {
         let complete = self.set.as_ref().is_some_and(|set| set.is_subset(&self.confirmed));
         self.follower.standing.store.certainty().set(complete && self.keys_certain);
         if complete {
-            self.follower.standing.complete(now_ms());
+            self.follower.standing.complete(unix_now_ms());
         }
     }
 
@@ -264,7 +266,7 @@ impl<'a> Session<'a> {
                 .queue
                 .send(move |intake| {
                     // Taking away cannot fail: nothing is built.
-                    if let Err(error) = intake.swap_in(delivery, now_ms() / 1000) {
+                    if let Err(error) = intake.swap_in(delivery, unix_now_ms() / 1000) {
                         tracing::error!(%error, "environments could not be withdrawn");
                     }
                 })
@@ -301,6 +303,6 @@ fn apply(
         return Err(format!("it leads to the digest {digest} and should to {}", to.digest));
     }
     let delivery = Delivery::of(SourceKind::Peer, BTreeMap::from([(id.clone(), offered)]));
-    intake.swap_in(delivery, now_ms() / 1000).map_err(|error| error.to_string())?;
+    intake.swap_in(delivery, unix_now_ms() / 1000).map_err(|error| error.to_string())?;
     Ok((to, content, names))
 }

@@ -43,6 +43,14 @@ pub fn run_examples(text: &str, shell: &Shell) -> Vec<(String, String)> {
 }
 
 #[test]
+fn the_examples_of_the_reference_run() {
+    let relay = TestRelay::offline(&golden(), &TOKENS);
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/grpc.md")).unwrap();
+    let ran = run_examples(&text, &Shell::of(&relay));
+    assert!(ran.len() >= 12, "{}", ran.len());
+}
+
+#[test]
 fn the_examples_run() {
     let relay = TestRelay::offline(&golden(), &TOKENS);
     let shell = Shell::of(&relay);
