@@ -163,8 +163,11 @@ fn what_inflates_without_end_is_refused() {
     fed.is_unchanged_and_takes_a_good_one();
 }
 
+/// Path and content.
+type File = (String, Vec<u8>);
+
 /// A good archive's files, to be put together again with one of them changed.
-fn unpacked() -> Vec<(String, Vec<u8>)> {
+fn unpacked() -> Vec<File> {
     let bytes = packed(&golden());
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes.as_slice()));
     let files = archive.entries().unwrap().map(|entry| {
@@ -176,7 +179,7 @@ fn unpacked() -> Vec<(String, Vec<u8>)> {
     files.collect()
 }
 
-fn repacked(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+fn repacked(files: &[File]) -> Vec<u8> {
     let entries: Vec<Entry> = files.iter().map(|(path, bytes)| (path.as_str(), Regular, bytes.as_slice())).collect();
     gzipped(&entries)
 }
@@ -193,7 +196,7 @@ fn with_manifest(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
 #[test]
 fn what_the_manifest_does_not_vouch_for_is_refused() {
     let fed = Fed::golden();
-    let with_file = |edit: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let with_file = |edit: &dyn Fn(&mut Vec<File>)| {
         let mut files = unpacked();
         edit(&mut files);
         repacked(&files)

@@ -14,8 +14,8 @@ use crate::support::relay::TestRelay;
 /// The section under a heading.
 fn section(heading: &str) -> String {
     let document = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/airgap.md")).unwrap();
-    let sections = document.split("\n## ").map(str::to_owned);
-    sections.filter(|section| section.starts_with(heading)).next().unwrap_or_else(|| panic!("no section {heading}"))
+    let mut sections = document.split("\n## ").map(str::to_owned);
+    sections.find(|section| section.starts_with(heading)).unwrap_or_else(|| panic!("no section {heading}"))
 }
 
 fn run(heading: &str, shell: &Shell) {
