@@ -86,7 +86,7 @@ fn services(config: &Config, parts: Parts, stop: &CancellationToken) -> Services
             started_at: SystemTime::now(),
         },
         snapshots: Snapshots {
-            following: Following::new(store.clone(), readiness, stop.clone()),
+            following: Following::new(store.clone(), readiness, Arc::clone(&administrator), stop.clone()),
             archives: Archives::new(store.clone(), config.data_dir.clone(), fetches, stop.clone()),
         },
         usage: FollowersUsage { store: store.clone(), usage },

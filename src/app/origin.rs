@@ -267,6 +267,8 @@ fn load_peer(
 ) -> Result<Origin, StartError> {
     let name = format!("the relay {}", peer.addresses.join(", then "));
     status.begin(&name, unix_now_ms());
+    intake.store().note_origin_heard(0);
+    intake.writer().certainty().set_asks(true);
     let known = known::restore(intake, durable, &peer.environments, unix_now_ms() / 1000)?;
     for id in &peer.environments {
         // Asked for by name, so it is missed while it is not there.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Revision;
 use super::content::Content;
 use super::item::{Item, ItemKey};
-use super::ledger::{Change, ChangeKind, Entry, Ledger, Moment, contains};
+use super::ledger::{Change, ChangeKind, Entry, Ledger, Moment, ServedVersions, contains};
 
 /// A leader's state of one environment, beside the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,17 @@ impl Ledger {
                 (!complete).then_some(change)
             }
         }
+    }
+
+    /// Rows that were given out here above what a leader has.
+    #[must_use]
+    pub fn above(&self, leader: &BTreeMap<ItemKey, LeaderRow>) -> ServedVersions {
+        const MOST: usize = 5000;
+        let higher = |(key, row): (&ItemKey, &LeaderRow)| {
+            let entry = self.entries.get(key).filter(|entry| entry.served > row.served)?;
+            Some((key.clone(), (entry.served, entry.deleted)))
+        };
+        ServedVersions { floor: 0, items: leader.iter().filter_map(higher).take(MOST).collect() }
     }
 
     /// Every row, as a follower needs it.

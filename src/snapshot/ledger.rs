@@ -10,6 +10,10 @@ use super::item::{Digest, Item, ItemKey};
 /// Tombstones kept per environment; older ones raise the floor.
 pub const MAX_TOMBSTONES: usize = 10_000;
 
+/// The highest served version that is taken from elsewhere: JavaScript reads
+/// no larger whole number than twice that, and it must be able to rise.
+pub const MAX_VERSION: i64 = 1 << 52;
+
 /// 2024-01-01T00:00:00Z in Unix seconds: the zero of versions by the clock.
 const VERSION_CLOCK_ZERO: i64 = 1_704_067_200;
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use super::pause::Pause;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKey;
-use crate::snapshot::ledger::ChangeKind;
+use crate::snapshot::ledger::{ChangeKind, ServedVersions};
 use crate::store::Store;
 use crate::store::durable::DataDir;
 use crate::store::durable::persister::Pending;
 use crate::store::source_status::SourceKind;
 use crate::store::writer::{Applied, Offered, PrepareError, Prepared, StoreWriter};
+use crate::telemetry::clock::unix_now_s;
 
 /// Warnings of one environment that are logged one by one; the rest is a
 /// number.
@@ -144,6 +145,25 @@ impl Intake {
         }
         applied.iter().for_each(|applied| self.announce(applied));
         applied
+    }
+
+    /// See [`Administrator::learn_served`](crate::store::administration::Administrator::learn_served).
+    pub fn learn_served(&mut self, id: &EnvironmentId, served: ServedVersions) {
+        let environment = self.store.index().environment(id.as_str()).cloned();
+        let Some(environment) = environment else { return };
+        // The versions of what another relay wrote are that relay's to raise.
+        let Some(snapshot) = environment.snapshot().clone().filter(|snapshot| !snapshot.followed) else { return };
+        let offered = Offered {
+            content: snapshot.content.clone(),
+            served: Some(served),
+            credential: Arc::clone(&snapshot.credential),
+            leader: None,
+        };
+        let kind = **environment.source.load();
+        match self.prepare(BTreeMap::from([(id.clone(), offered)]), BTreeSet::new(), unix_now_s()) {
+            Ok(ready) => drop(self.commit(ready, kind, true)),
+            Err(error) => tracing::error!(%error, "versions that a follower gave out could not be taken over"),
+        }
     }
 
     fn is_served(&self, id: &EnvironmentId) -> bool {

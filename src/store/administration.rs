@@ -10,7 +10,7 @@ use crate::snapshot::Revision;
 use crate::snapshot::archive::Compression;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::{Digest, ItemKey};
-use crate::snapshot::ledger::ChangeKind;
+use crate::snapshot::ledger::{ChangeKind, ServedVersions};
 
 /// What becomes of environments that an archive does not hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,6 +128,10 @@ pub trait Administrator: fmt::Debug + Send + Sync + 'static {
         archive: ReceivedArchive,
         options: ImportOptions,
     ) -> BoxFuture<'_, Result<ImportReport, AdministrationError>>;
+
+    /// Takes into account what another relay gave out above this one: where
+    /// the content is this relay's own, versions go on above it.
+    fn learn_served(&self, environment: &EnvironmentId, served: ServedVersions) -> BoxFuture<'_, ()>;
 
     /// Gives an environment back to its own source, or has the source asked
     /// for everything anew. Says whether it had been paused.

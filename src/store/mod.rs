@@ -115,6 +115,9 @@ struct Shared {
     paused: ArcSwap<BTreeMap<EnvironmentId, PausedSource>>,
     streams: Arc<OpenStreams>,
     learnt: broadcast::Sender<Learnt>,
+    /// When a relay with a source of its own was last heard of, Unix
+    /// milliseconds; `None` where this is one.
+    origin_heard: watch::Sender<Option<i64>>,
 }
 
 impl Shared {
@@ -142,6 +145,7 @@ impl Store {
             changes: watch::Sender::new(0),
             paused: ArcSwap::default(),
             learnt: broadcast::Sender::new(LEARNT_AHEAD),
+            origin_heard: watch::Sender::new(None),
             streams: Arc::default(),
         });
         (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
@@ -175,6 +179,25 @@ impl Store {
             // Who left meanwhile need not know.
             let _ = self.shared.learnt.send(Learnt { environment, target, from });
         }
+    }
+
+    /// Notes when the relay at the head of the chain was last heard of. Who
+    /// follows tells it.
+    pub fn note_origin_heard(&self, unix_ms: i64) {
+        self.shared.origin_heard.send_if_modified(|known| {
+            let newer = known.is_none_or(|known| unix_ms > known);
+            if newer {
+                *known = Some(unix_ms);
+            }
+            newer
+        });
+    }
+
+    /// When the relay at the head of the chain was last heard of; `None`
+    /// where this is it.
+    #[must_use]
+    pub fn origin_heard(&self) -> watch::Receiver<Option<i64>> {
+        self.shared.origin_heard.subscribe()
     }
 
     /// Targets that are learnt from now on. Who is slow misses some: SDKs

@@ -7,7 +7,7 @@ mod writing;
 
 pub use reading::{FromMessage, revision_of};
 pub use update::{Assembled, Update};
-pub use writing::{update_for, write_item_key, write_revision};
+pub use writing::{update_for, write_item_key, write_revision, write_served};
 
 /// Bytes of a chunk.
 pub const CHUNK_BYTES: usize = 256 * 1024;

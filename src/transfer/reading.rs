@@ -10,6 +10,7 @@ use crate::proto::snapshot::v1 as proto;
 use crate::snapshot::content::KeyHash;
 use crate::snapshot::follow::{LeaderRow, LeaderState};
 use crate::snapshot::item::{Digest, Item, ItemKey, ItemKind};
+use crate::snapshot::ledger::{MAX_VERSION, ServedVersions};
 use crate::snapshot::{Epoch, Names, Revision};
 
 /// Made from a message.
@@ -72,6 +73,20 @@ impl FromMessage<Option<proto::Names>> for Names {
     fn from_message(message: Option<proto::Names>) -> Result<Self, String> {
         let proto::Names { environment, project, account } = message.unwrap_or_default();
         Ok(Names { environment, project, account })
+    }
+}
+
+impl FromMessage<Vec<proto::LedgerRow>> for ServedVersions {
+    fn from_message(rows: Vec<proto::LedgerRow>) -> Result<Self, String> {
+        let mut served = ServedVersions::default();
+        for row in rows {
+            let key = ItemKey::from_message(row.key.ok_or("a row names no item")?)?;
+            if key.kind == ItemKind::Target || !(0..=MAX_VERSION).contains(&row.served) {
+                return Err(format!("a row of {} '{}' is none of a ledger", key.kind, key.identifier));
+            }
+            served.items.insert(key, (row.served, row.deleted));
+        }
+        Ok(served)
     }
 }
 

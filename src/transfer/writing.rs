@@ -8,6 +8,7 @@ use crate::proto::snapshot::v1 as proto;
 use crate::snapshot::content::find;
 use crate::snapshot::follow::LeaderRow;
 use crate::snapshot::item::{Item, ItemKey, ItemKind};
+use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::{Names, Revision, Snapshot};
 
 /// A revision as a message.
@@ -121,6 +122,18 @@ fn write_ledger(snapshot: &Snapshot, rows: &BTreeMap<ItemKey, LeaderRow>, comple
         deleted: row.deleted,
     };
     proto::Ledger { floor: snapshot.ledger.floor, rows: rows.iter().map(row).collect(), complete }
+}
+
+/// Served versions as rows of a message.
+#[must_use]
+pub fn write_served(served: &ServedVersions) -> Vec<proto::LedgerRow> {
+    let row = |(key, (version, deleted)): (&ItemKey, &(i64, bool))| proto::LedgerRow {
+        key: Some(write_item_key(key)),
+        served: *version,
+        sequence: 0,
+        deleted: *deleted,
+    };
+    served.items.iter().map(row).collect()
 }
 
 fn write_names(names: &Names) -> proto::Names {

@@ -20,7 +20,7 @@ mod support;
 mod tls_front;
 
 mod follower;
-mod followers_review;
+mod followers_keys;
 mod setup;
 
 mod bad_answers;

@@ -19,6 +19,7 @@ mod moving_sdk;
 mod sending;
 mod unchanged;
 
+mod between_sources;
 mod broken_archives;
 mod broken_frames;
 mod following;
@@ -26,5 +27,4 @@ mod following_tls;
 mod full_disk;
 mod importing;
 mod random_following;
-mod review;
 mod updates;

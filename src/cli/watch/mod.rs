@@ -118,14 +118,14 @@ async fn follow(
                 let answer = match applied {
                     Ok(events) => {
                         printer.print(&events);
-                        Say::Ack(proto::Ack { environment_id, update })
+                        Say::Ack(proto::Ack { environment_id, update, raised: Vec::new() })
                     }
                     Err(reason) => Say::Nack(proto::Nack { environment_id, update, reason }),
                 };
                 speak(&say, answer).await;
             }
             Some(Heard::Progress(progress)) => printer.print(&world.progress(&progress)),
-            Some(Heard::LearntTarget(_)) | None => {}
+            Some(Heard::LearntTarget(_) | Heard::KeysRead(_)) | None => {}
         }
         if printer.is_done() {
             return Ok(());

@@ -20,6 +20,7 @@ use crate::lifecycle::readiness::Readiness;
 use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::sync_snapshots_request::Message;
 use crate::store::Store;
+use crate::store::administration::Administrator;
 use session::Session;
 
 /// Relays that follow at once.
@@ -33,6 +34,7 @@ const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 pub struct Following {
     pub store: Store,
     pub readiness: Arc<Readiness>,
+    pub administrator: Arc<dyn Administrator>,
     /// Ends every stream.
     pub stop: CancellationToken,
     admitted: Arc<AtomicUsize>,
@@ -40,8 +42,13 @@ pub struct Following {
 
 impl Following {
     #[must_use]
-    pub fn new(store: Store, readiness: Arc<Readiness>, stop: CancellationToken) -> Self {
-        Following { store, readiness, stop, admitted: Arc::default() }
+    pub fn new(
+        store: Store,
+        readiness: Arc<Readiness>,
+        administrator: Arc<dyn Administrator>,
+        stop: CancellationToken,
+    ) -> Self {
+        Following { store, readiness, administrator, stop, admitted: Arc::default() }
     }
 
     /// Begins a follower's stream.

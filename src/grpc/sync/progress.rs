@@ -9,6 +9,13 @@ use crate::proto::snapshot::v1 as proto;
 use crate::snapshot::content::EnvironmentId;
 use crate::store::Store;
 use crate::store::environment::Environment;
+use crate::telemetry::clock::unix_now_ms;
+
+/// Siblings that follow each other must not take each other for a source.
+fn origin_age_ms(store: &Store) -> u64 {
+    let heard = *store.origin_heard().borrow();
+    heard.map_or(0, |heard| u64::try_from(unix_now_ms() - heard).unwrap_or(0))
+}
 
 /// How this relay stands towards its own source, and towards the follower.
 #[must_use]
@@ -29,8 +36,8 @@ pub fn progress(store: &Store, followed: &BTreeMap<EnvironmentId, Followed>, now
     };
     proto::Progress {
         stale_environment_ids: ids(&is_stale),
-        // Where the source can be asked about a key, only asking makes it certain.
-        keys_certain: in_touch && keys_certain && index.is_complete() && !store.certainty().can_be_asked(),
+        keys_certain: in_touch && keys_certain && index.is_complete(),
+        origin_age_ms: origin_age_ms(store),
         behind_environment_ids: ids(&|followed| followed.due(now) == Due::Behind),
     }
 }

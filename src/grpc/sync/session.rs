@@ -24,12 +24,14 @@ use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::sync_snapshots_request::Message as Said;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message;
 use crate::snapshot::content::EnvironmentId;
+use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::{Names, Revision, Snapshot};
-use crate::store::keys::Seen;
+use crate::store::administration::Administrator;
+use crate::store::keys::{Arrival, Seen};
 use crate::store::peers::{KnownPeer, PeerFacts, PeerRole, PeerUpdate};
 use crate::store::{Learnt, Store};
 use crate::telemetry::clock::unix_now_ms;
-use crate::transfer::update_for;
+use crate::transfer::{FromMessage as _, update_for};
 
 /// Updates on their way at once, of different environments.
 const WINDOW: usize = 32;
@@ -43,14 +45,26 @@ const AGE: Duration = Duration::from_secs(30 * 60);
 /// A follower that does not answer an update for so long is gone.
 const ANSWER_WITHIN: Duration = Duration::from_secs(90);
 
+/// SDK requests wait for 8 s at most.
+const KEYS_WITHIN: Duration = Duration::from_secs(7);
+
 /// Characters of what followers say of themselves, and of why they refuse.
 const MAX_TEXT: usize = 200;
+
+/// A question for keys that waits for an answer.
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    number: u64,
+    arrival: Arrival,
+    until: Instant,
+}
 
 /// One follower.
 #[derive(Debug)]
 pub struct Session {
     store: Store,
     readiness: Arc<Readiness>,
+    administrator: Arc<dyn Administrator>,
     stop: CancellationToken,
     peer: KnownPeer,
     /// `None`: all.
@@ -66,6 +80,8 @@ pub struct Session {
     outgoing: Outgoing,
     follower_id: String,
     learnt: broadcast::Receiver<Learnt>,
+    origin_heard: watch::Receiver<Option<i64>>,
+    question: Option<Question>,
     changes: watch::Receiver<u64>,
     certainty: Seen,
     progress_at: Instant,
@@ -104,6 +120,7 @@ impl Session {
         Ok(Session {
             certainty: store.certainty().mark(),
             readiness: Arc::clone(&following.readiness),
+            administrator: Arc::clone(&following.administrator),
             stop: following.stop.clone(),
             wanted: (!wanted.is_empty()).then_some(wanted),
             known,
@@ -116,6 +133,8 @@ impl Session {
             outgoing: Outgoing::default(),
             follower_id: subscribe.follower_id,
             learnt: store.learnt(),
+            origin_heard: store.origin_heard(),
+            question: None,
             changes,
             progress_at: now,
             look_at: None,
@@ -153,16 +172,22 @@ impl Session {
                 self.send(&id, now).await?;
                 continue;
             }
-            let until = [self.look_at, self.answer_by].into_iter().flatten();
+            if let Some(answer) = self.question_answered(now) {
+                self.outgoing.push(Message::KeysRead(answer));
+                continue;
+            }
+            let until = [self.look_at, self.answer_by, self.question.map(|it| it.until)].into_iter().flatten();
             let until = until.fold(self.progress_at.min(self.ends_at), Instant::min);
             tokio::select! {
                 said = incoming.message() => match said? {
-                    Some(said) => self.hear(said)?,
+                    Some(said) => self.hear(said).await?,
                     None => return Ok(None),
                 },
                 // Looked at above.
                 _ = self.changes.changed() => self.changes.mark_changed(),
                 learnt = self.learnt.recv() => if let Ok(learnt) = learnt { self.pass_on(&learnt) },
+                // What is heard of the head of the chain goes on at once.
+                _ = self.origin_heard.changed() => self.say_progress(Instant::now(), true),
                 () = self.certainty.changed() => self.look_at = Some(now),
                 () = tokio::time::sleep_until(until.into()) => self.check_times(Instant::now())?,
                 () = self.stop.cancelled() => {
@@ -252,7 +277,7 @@ impl Session {
         Ok(())
     }
 
-    fn hear(&mut self, said: proto::SyncSnapshotsRequest) -> Result<(), Status> {
+    async fn hear(&mut self, said: proto::SyncSnapshotsRequest) -> Result<(), Status> {
         let now = Instant::now();
         let again = || {
             let message = "one subscription a stream; end this stream and begin another";
@@ -266,6 +291,11 @@ impl Session {
                     self.answered(now);
                     let environment = id.clone();
                     self.peer.acknowledged(PeerUpdate { environment, revision, at_ms: unix_now_ms() });
+                }
+                if !ack.raised.is_empty()
+                    && let Ok(served) = ServedVersions::from_message(ack.raised)
+                {
+                    self.administrator.learn_served(&id, served).await;
                 }
                 self.look_at_one(&id, now);
             }
@@ -284,12 +314,33 @@ impl Session {
                 }
                 self.look_at_one(&id, now);
             }
+            Some(Said::AskKeys(asked)) => self.take_question(asked.question, now),
             Some(Said::Subscribe(_)) => return Err(again()),
             // Of a later release.
             None => {}
         }
         self.note_behind();
         Ok(())
+    }
+
+    /// A key came to the follower that it does not know.
+    fn take_question(&mut self, number: u64, now: Instant) {
+        let arrival = self.store.certainty().arrival();
+        self.store.certainty().ask(arrival);
+        self.question = Some(Question { number, arrival, until: now + KEYS_WITHIN });
+    }
+
+    /// The answer, once it is there and what it brought was acknowledged.
+    fn question_answered(&mut self, now: Instant) -> Option<proto::KeysRead> {
+        let Question { number, arrival, until } = self.question?;
+        let certain = self.store.is_certain(arrival) && self.due.is_empty() && self.in_flight == 0;
+        if !certain && now < until {
+            // Others may have asked before, for a reading that does not count.
+            self.store.certainty().ask(arrival);
+            return None;
+        }
+        self.question = None;
+        Some(proto::KeysRead { question: number, complete: certain })
     }
 
     /// SDKs say who they are to one relay, and may ask another.
@@ -310,11 +361,13 @@ impl Session {
     /// `due`: in any case; else if it is news.
     fn say_progress(&mut self, now: Instant, due: bool) {
         let progress = progress(&self.store, &self.followed, now);
-        if !due && self.progress.as_ref() == Some(&progress) {
+        // Age alone is no news.
+        let told = proto::Progress { origin_age_ms: 0, ..progress.clone() };
+        if !due && self.progress.as_ref() == Some(&told) {
             return;
         }
         self.progress_at = now + PROGRESS_EVERY.mul_f64(rand::rng().random_range(0.8..1.2));
-        self.progress = Some(progress.clone());
+        self.progress = Some(told);
         self.outgoing.push(Message::Progress(progress));
     }
 

@@ -7,14 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::content::{Content, EnvironmentId};
 use super::super::item::{ItemKey, ItemKind};
-use super::super::ledger::ServedVersions;
+use super::super::ledger::{MAX_VERSION, ServedVersions};
 
 pub const MANIFEST_FILE: &str = "manifest.json";
 pub const LEDGER_FILE: &str = "ledger.json";
-
-/// JavaScript reads no larger whole number, and a version must be able to
-/// rise.
-const MAX_VERSION: i64 = 1 << 52;
 
 /// The archive format that this program writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 1;

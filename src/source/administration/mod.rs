@@ -15,6 +15,7 @@ use super::intake_queue::IntakeQueue;
 use super::pause::ResumeError;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::Digest;
+use crate::snapshot::ledger::ServedVersions;
 use crate::store::administration::{
     AdministrationError, Administrator, ImportFault, ImportOptions, ImportReport, ReceivedArchive,
 };
@@ -77,6 +78,11 @@ impl Administrator for Administration {
             done.ok_or_else(|| error(ImportFault::Ending, "the relay is shutting down"))?
         }
         .boxed()
+    }
+
+    fn learn_served(&self, environment: &EnvironmentId, served: ServedVersions) -> BoxFuture<'_, ()> {
+        let id = environment.clone();
+        async move { self.queue.send(move |intake| intake.learn_served(&id, served)).await }.boxed()
     }
 
     fn resync(&self, environment: &EnvironmentId) -> BoxFuture<'_, Result<bool, AdministrationError>> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,8 @@ use super::channel::{Link, LinkError, cause};
 use super::known::Known;
 use super::session::{Ended, Session, WORDS};
 use super::standing::Standing;
-use crate::proto::inspect::v1::GetServerInfoRequest;
 use crate::proto::inspect::v1::inspect_service_client::InspectServiceClient;
+use crate::proto::inspect::v1::{GetServerInfoRequest, ListEnvironmentsRequest, SyncState};
 use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::snapshot_service_client::SnapshotServiceClient;
 use crate::proto::snapshot::v1::sync_snapshots_request::Message;
@@ -35,6 +36,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// While a later leader is followed, those before it are tried this often.
 const LOOK_BACK: Duration = Duration::from_secs(30);
+
+/// While the leader has lost its source, others are looked at this often.
+const LOOK_ASIDE: Duration = Duration::from_secs(10);
 
 /// A leader that was behind, or refused to be followed, is left alone for so
 /// long while there are others.
@@ -103,7 +107,7 @@ impl Follower {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let (mut reason, mut reached) = (String::new(), false);
-            for index in 0..self.links.len() {
+            for index in self.order().await {
                 let (Some(peer), Some(link)) = (entries.get(index).cloned(), self.links.get(index).cloned()) else {
                     break;
                 };
@@ -169,6 +173,24 @@ impl Follower {
         }
     }
 
+    /// The leaders in the order in which they are tried: those that have not
+    /// lost their source first.
+    async fn order(&self) -> Vec<usize> {
+        let mut fresh = vec![false; self.links.len()];
+        if self.has_others() {
+            for (link, is) in self.links.iter().zip(&mut fresh) {
+                // The first that is fresh is the one.
+                *is = tokio::time::timeout(self.request_timeout, is_fresh(link)).await.unwrap_or(false);
+                if *is {
+                    break;
+                }
+            }
+        }
+        let mut order: Vec<usize> = (0..self.links.len()).collect();
+        order.sort_by_key(|index| !fresh.get(*index).copied().unwrap_or(false));
+        order
+    }
+
     async fn follow(
         &mut self,
         index: usize,
@@ -212,7 +234,13 @@ impl Follower {
             .map(|(link, _)| link.clone())
             .collect();
         let timeout = self.request_timeout;
-        let ended = Session::new(self, Arc::clone(peer), words, incoming).run(one_is_back(before, timeout)).await;
+        let others: Vec<Link> =
+            self.links.iter().enumerate().filter(|(at, _)| *at != index).map(|it| it.1.clone()).collect();
+        let stale = Arc::new(AtomicBool::new(false));
+        let fresher = one_is_fresher(others, timeout, Arc::clone(&stale));
+        let ended = Session::new(self, Arc::clone(peer), words, incoming, stale)
+            .run(one_is_back(before, timeout), fresher)
+            .await;
         Ok(ended)
     }
 }
@@ -225,7 +253,7 @@ async fn one_is_back(links: Vec<Link>, timeout: Duration) {
     loop {
         tokio::time::sleep(LOOK_BACK.mul_f64(0.8 + rand::random::<f64>() * 0.4)).await;
         for link in &links {
-            if tokio::time::timeout(timeout, is_ready(link)).await.unwrap_or(false) {
+            if tokio::time::timeout(timeout, is_fresh(link)).await.unwrap_or(false) {
                 tracing::info!(leader = link.address, "a leader that is preferred is back");
                 return;
             }
@@ -233,10 +261,39 @@ async fn one_is_back(links: Vec<Link>, timeout: Duration) {
     }
 }
 
-async fn is_ready(link: &Link) -> bool {
+/// Ends when the leader that is followed has lost its source, and one of
+/// these has not.
+async fn one_is_fresher(links: Vec<Link>, timeout: Duration, stale: Arc<AtomicBool>) {
+    if links.is_empty() {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(LOOK_ASIDE.mul_f64(0.8 + rand::random::<f64>() * 0.4)).await;
+        for link in links.iter().filter(|_| stale.load(Ordering::Relaxed)) {
+            if tokio::time::timeout(timeout, is_fresh(link)).await.unwrap_or(false) {
+                tracing::info!(leader = link.address, "another leader has its source");
+                return;
+            }
+        }
+    }
+}
+
+/// True if a relay is ready and has not lost its source.
+async fn is_fresh(link: &Link) -> bool {
     let Ok(channel) = link.connect().await else { return false };
-    let Ok(request) = link.request(GetServerInfoRequest {}) else { return false };
-    InspectServiceClient::new(channel).get_server_info(request).await.is_ok_and(|info| info.into_inner().ready)
+    let (Ok(info), Ok(list)) = (
+        link.request(GetServerInfoRequest {}),
+        link.request(ListEnvironmentsRequest { page_size: 1000, page_token: String::new() }),
+    ) else {
+        return false;
+    };
+    let mut client = InspectServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let ready = client.get_server_info(info).await.map(tonic::Response::into_inner);
+    if !ready.is_ok_and(|info| info.ready && info.source_error.is_none()) {
+        return false;
+    }
+    let listed = client.list_environments(list).await.map(tonic::Response::into_inner);
+    listed.is_ok_and(|list| list.environments.iter().all(|it| it.sync_state() != SyncState::Stale))
 }
 
 /// Why a leader could not be followed.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::sync_snapshots_request::Message as Say;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message as Heard;
 use crate::snapshot::content::{Content, EnvironmentId};
+use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::{Names, Revision};
 use crate::source::intake::{Delivery, Intake};
 use crate::store::peers::{KnownPeer, PeerUpdate};
@@ -20,7 +22,7 @@ use crate::store::source_status::SourceKind;
 use crate::store::targets::StoredTarget;
 use crate::store::writer::Offered;
 use crate::telemetry::clock::unix_now_ms;
-use crate::transfer::{Assembled, Update};
+use crate::transfer::{Assembled, Update, write_served};
 
 /// Signs of life come every 15 s ± 20 %: three of them were missed.
 pub const SILENCE: Duration = Duration::from_secs(54);
@@ -31,6 +33,16 @@ const REMOVAL: Duration = Duration::from_secs(10);
 
 /// A leader that knows less than this relay for so long is left for another.
 const BEHIND: Duration = Duration::from_secs(10);
+
+/// The head of the chain must be heard of within this time: three signs of
+/// life of a leader, as everywhere.
+const ORIGIN_SILENCE_MS: u64 = 45_000;
+
+/// Why an environment is stale then.
+const UNHEARD: &str = "no relay of the chain has heard from its head for a while";
+
+/// A question for keys that is not answered is asked again after this long.
+const ASKED_FOR: Duration = Duration::from_secs(10);
 
 /// How often times are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -65,6 +77,10 @@ pub struct Session<'a> {
     set: Option<BTreeSet<EnvironmentId>>,
     keys_certain: bool,
     missing: BTreeMap<EnvironmentId, Instant>,
+    /// The question for keys that is under way.
+    asking: Option<(u64, Instant)>,
+    /// The leader knows no more than it did when it lost its source.
+    stale: Arc<AtomicBool>,
     behind_since: Option<Instant>,
     heard: Option<Instant>,
     began: Instant,
@@ -77,6 +93,7 @@ impl<'a> Session<'a> {
         peer: Arc<KnownPeer>,
         words: mpsc::Sender<proto::SyncSnapshotsRequest>,
         incoming: Streaming<proto::SyncSnapshotsResponse>,
+        stale: Arc<AtomicBool>,
     ) -> Self {
         Session {
             follower,
@@ -88,6 +105,8 @@ impl<'a> Session<'a> {
             set: None,
             keys_certain: false,
             missing: BTreeMap::new(),
+            asking: None,
+            stale,
             behind_since: None,
             heard: None,
             began: Instant::now(),
@@ -95,10 +114,16 @@ impl<'a> Session<'a> {
     }
 
     /// Follows until the stream ends.
-    pub async fn run(&mut self, preferred_is_back: impl Future<Output = ()>) -> Ended {
+    pub async fn run(
+        &mut self,
+        preferred_is_back: impl Future<Output = ()>,
+        fresher_is_there: impl Future<Output = ()>,
+    ) -> Ended {
         let mut preferred_is_back = std::pin::pin!(preferred_is_back);
+        let mut fresher_is_there = std::pin::pin!(fresher_is_there);
         let mut ticks = tokio::time::interval(TICK);
         let (stop, resync) = (self.follower.stop.clone(), Arc::clone(&self.follower.resync));
+        let store = self.follower.standing.store.clone();
         loop {
             tokio::select! {
                 said = self.incoming.message() => match said {
@@ -113,11 +138,19 @@ impl<'a> Session<'a> {
                     Err(status) => return self.lost(status.message().to_owned()),
                 },
                 _ = ticks.tick() => if let Some(ended) = self.tick().await { return ended },
+                () = store.certainty().asked(), if self.asking.is_none() && self.keys_certain => {
+                    let question = store.certainty().begin_reading();
+                    self.asking = Some((question, Instant::now()));
+                    if let Err(reason) = self.say(Say::AskKeys(proto::AskKeys { question })) {
+                        return self.lost(reason);
+                    }
+                }
                 () = resync.asked() => {
                     resync.take().iter().for_each(|id| self.follower.known.forget(id));
                     return Ended::Again;
                 }
                 () = &mut preferred_is_back => return Ended::Preferred,
+                () = &mut fresher_is_there => return Ended::Behind,
                 () = stop.cancelled() => return Ended::Stopped,
             }
         }
@@ -138,6 +171,11 @@ impl<'a> Session<'a> {
             Some(Heard::Trailer(trailer)) => self.assembly.trailer(&trailer).map(Some),
             Some(Heard::Progress(progress)) => {
                 self.take_progress(&progress);
+                Ok(None)
+            }
+            Some(Heard::KeysRead(read)) => {
+                self.follower.standing.store.certainty().end_reading(read.question, read.complete);
+                self.asking = None;
                 Ok(None)
             }
             Some(Heard::LearntTarget(target)) => {
@@ -163,12 +201,13 @@ impl<'a> Session<'a> {
         let applied = self.follower.queue.run(move |intake| apply(intake, &job_id, &bytes, base)).await;
         let applied = applied.ok_or("the process ends")?;
         self.peer.carried(size);
-        let (revision, content, names) = match applied {
+        let Applied { revision, content, names, raised } = match applied {
             Ok(applied) => applied,
             Err(reason) => return self.refuse(&id, update, reason),
         };
         self.follower.known.set(id.clone(), revision, content);
-        self.say(Say::Ack(proto::Ack { environment_id: id.to_string(), update }))?;
+        let raised = write_served(&raised);
+        self.say(Say::Ack(proto::Ack { environment_id: id.to_string(), update, raised }))?;
         self.follower.standing.synced(&id, &names, unix_now_ms());
         self.confirmed.insert(id.clone());
         let environments = self.follower.known.environments().len();
@@ -213,16 +252,22 @@ impl<'a> Session<'a> {
     }
 
     fn take_progress(&mut self, progress: &proto::Progress) {
+        let age_ms = i64::try_from(progress.origin_age_ms).unwrap_or(i64::MAX);
+        self.follower.standing.store.note_origin_heard(unix_now_ms().saturating_sub(age_ms));
+        let out_of_touch = progress.origin_age_ms >= ORIGIN_SILENCE_MS;
+        let unheard: Vec<String> = self.confirmed.iter().filter(|_| out_of_touch).map(ToString::to_string).collect();
         let stale = progress.stale_environment_ids.iter();
         let behind = progress.behind_environment_ids.iter();
         let reasons: Vec<(String, &str)> = stale
             .map(|id| (id.clone(), "the leader has lost its own source"))
             .chain(behind.map(|id| (id.clone(), "the leader is behind what is served here")))
+            .chain(unheard.into_iter().map(|id| (id, UNHEARD)))
             .collect();
+        self.stale.store(!reasons.is_empty(), Ordering::Relaxed);
         self.follower.standing.progress(&self.confirmed, &reasons, unix_now_ms());
         let is_behind = !progress.behind_environment_ids.is_empty();
         self.behind_since = is_behind.then(|| self.behind_since.unwrap_or_else(Instant::now));
-        self.keys_certain = progress.keys_certain;
+        self.keys_certain = progress.keys_certain && !out_of_touch;
         self.look_whether_complete();
     }
 
@@ -249,6 +294,18 @@ impl<'a> Session<'a> {
         let last = self.heard.unwrap_or(self.began);
         if now.duration_since(last) >= SILENCE {
             return Some(self.lost("three signs of life were missed".to_owned()));
+        }
+        let heard = *self.follower.standing.store.origin_heard().borrow();
+        let silent_ms = heard.map_or(0, |heard| u64::try_from(unix_now_ms() - heard).unwrap_or(0));
+        if self.heard.is_some() && silent_ms >= ORIGIN_SILENCE_MS && !self.stale.swap(true, Ordering::Relaxed) {
+            // The leader is there, and knows no more than this relay does.
+            let reasons: Vec<_> = self.confirmed.iter().map(|id| (id.to_string(), UNHEARD)).collect();
+            self.follower.standing.progress(&self.confirmed, &reasons, unix_now_ms());
+            self.keys_certain = false;
+            self.look_whether_complete();
+        }
+        if let Some((question, _)) = self.asking.take_if(|(_, since)| now.duration_since(*since) >= ASKED_FOR) {
+            self.follower.standing.store.certainty().end_reading(question, false);
         }
         if self.behind_since.is_some_and(|since| now.duration_since(since) >= BEHIND) && self.follower.has_others() {
             return Some(Ended::Behind);
@@ -285,13 +342,30 @@ impl<'a> Session<'a> {
     }
 }
 
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if let Some((question, _)) = self.asking {
+            self.follower.standing.store.certainty().end_reading(question, false);
+        }
+    }
+}
+
+/// An update that is served.
+struct Applied {
+    revision: Revision,
+    content: Content,
+    names: Names,
+    /// What this relay gave out above its leader.
+    raised: ServedVersions,
+}
+
 /// Puts an update together and serves it.
 fn apply(
     intake: &mut Intake,
     id: &EnvironmentId,
     payload: &[u8],
     base: Option<(Revision, Content)>,
-) -> Result<(Revision, Content, Names), String> {
+) -> Result<Applied, String> {
     let update = Update::read(payload)?;
     let to = update.leader.revision;
     if let Some((known, _)) = &base
@@ -300,6 +374,7 @@ fn apply(
     {
         return Err(format!("it leads back to sequence {} from {}", to.sequence, known.sequence));
     }
+    let rows = update.leader.rows.clone();
     let Assembled { content, leader, names } = update.assemble(base.as_ref().map(|(revision, it)| (revision, it)))?;
     let offered = Offered {
         content: content.clone(),
@@ -313,5 +388,8 @@ fn apply(
     }
     let delivery = Delivery::of(SourceKind::Peer, BTreeMap::from([(id.clone(), offered)]));
     intake.swap_in(delivery, unix_now_ms() / 1000).map_err(|error| error.to_string())?;
-    Ok((to, content, names))
+    let index = intake.store().index();
+    let snapshot = index.environment(id.as_str()).and_then(|environment| environment.snapshot().clone());
+    let raised = snapshot.map(|snapshot| snapshot.ledger.above(&rows)).unwrap_or_default();
+    Ok(Applied { revision: to, content, names, raised })
 }

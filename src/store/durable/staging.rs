@@ -2,12 +2,11 @@
 //! put in place by one record that the next start finishes or forgets.
 
 use std::fs::{self, File};
-use std::io;
-use std::path::Path;
+use std::io::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-use super::directory::io_error;
+use super::directory::{io_error, owner_only};
 use super::environment::{ledger_file, snapshot_file, snapshot_name};
 use super::record::RecordFile;
 use super::{DataDir, DurableError};
@@ -84,7 +83,7 @@ impl DataDir {
                     match fs::rename(&from, &to) {
                         // It was put there before.
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        renamed => renamed.and_then(|()| sync(parent)).map_err(io_error(&to))?,
+                        renamed => renamed.map_err(io_error(&to))?,
                     }
                 }
                 Step::Remove { name } => {
@@ -96,7 +95,14 @@ impl DataDir {
                 }
             }
         }
-        Ok(())
+        // Thousands of files, one by one, take a disk seconds.
+        self.sync_all()
+    }
+
+    /// Everything that was written to this file system is on disk afterwards.
+    fn sync_all(&self) -> Result<(), DurableError> {
+        let synced = File::open(self.path()).and_then(|directory| Ok(rustix::fs::syncfs(directory)?));
+        synced.map_err(io_error(self.path()))
     }
 
     fn forget_staged(&self) -> Result<(), DurableError> {
@@ -115,7 +121,11 @@ impl Staging<'_> {
     /// The disk is full, or the like.
     pub fn add(&mut self, name: &str, file: RecordFile) -> Result<(), DurableError> {
         let staged = format!("{FOLDER}/{}", self.steps.len());
-        self.directory.write(&staged, file)?;
+        let path = self.directory.path().join(&staged);
+        super::directory::make_directory(path.parent().unwrap_or(self.directory.path()))?;
+        // All of them are synced at once, before the commit.
+        let mut out = owner_only().create_new(true).write(true).open(&path).map_err(io_error(&path))?;
+        out.write_all(&file.finish()).map_err(io_error(&path))?;
         self.steps.push(Step::Place { staged, name: name.to_owned() });
         Ok(())
     }
@@ -148,6 +158,7 @@ impl Staging<'_> {
                 .map_err(|error| DurableError::Corrupt { path: COMMIT.to_owned(), what: error.to_string() })?;
             file.push(&line);
         }
+        self.directory.sync_all()?;
         self.directory.write(COMMIT, file)?;
         self.committed = true;
         // From here on it counts: what is left undone is done at the next start.
@@ -156,10 +167,6 @@ impl Staging<'_> {
         }
         Ok(())
     }
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

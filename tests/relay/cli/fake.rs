@@ -245,6 +245,7 @@ impl SnapshotService for Fake {
                     Message::Subscribe(subscribe) => asked.subscribed = Some(subscribe),
                     Message::Ack(ack) => asked.acks.push(ack.update),
                     Message::Nack(nack) => asked.nacks.push(nack.reason),
+                    Message::AskKeys(_) => {}
                 }
             }
         });

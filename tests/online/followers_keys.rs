@@ -1,4 +1,4 @@
-//! What a review found where a relay follows one that has Harness.
+//! SDK keys at a relay that follows one which has Harness.
 
 use crate::setup::{authenticate, followed, one_environment, wait_ready};
 use crate::support::relay::TestRelay;

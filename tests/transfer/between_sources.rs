@@ -1,5 +1,5 @@
-//! What a review of following and importing found: each of these failed when
-//! it was written.
+//! Leaders that are stale, gone or another one, and imports over them: what
+//! is served, and what SDKs that saw both are told.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use ff_relay::proto::snapshot::v1::ExportSnapshotRequest;
 use serde_json::json;
 
 use crate::archives::packed;
-use crate::following::{at, data_dir, follower, is_ready, leader, revisions, wait_until_equal};
+use crate::following::{at, data_dir, follower, is_ready, leader, wait_until_equal};
 use crate::sending::{ADMIN, environments, export, import, resync};
 use crate::support::client::{bearer, get, post, request};
 use crate::support::configuration::{Configuration, ENVIRONMENT, KEY, OTHER, OTHER_KEY, boolean};
@@ -80,13 +80,10 @@ fn an_sdk_that_was_told_by_a_second_leader_is_told_by_the_first_again() {
     assert!(now["version"].as_i64() > held["version"].as_i64());
     let mut events = Events::open(tail.sdk, KEY, &token, &[]);
     let (told, at_last) = std::sync::mpsc::channel();
-    std::thread::spawn(move || told.send(events.next_short()));
-    assert_eq!(
-        at_last.recv_timeout(Duration::from_secs(10)).ok().as_deref(),
-        Some("patch flag a"),
-        "{:?}",
-        revisions(&tail)
-    );
+    // What did not change may be told, too.
+    std::thread::spawn(move || told.send(events.take_sorted(2)));
+    let told = at_last.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(told.contains(&"patch flag a".to_owned()), "{told:?}");
 }
 
 /// The same without a second leader: an import over the leader, and back.
@@ -110,9 +107,11 @@ fn an_sdk_that_was_told_of_an_import_is_told_when_the_leader_is_followed_again()
     assert_eq!(served(&tail, "a", &token)["defaultServe"]["variation"], json!("true"));
     let mut events = Events::open(tail.sdk, KEY, &token, &[]);
     let (told, at_last) = std::sync::mpsc::channel();
-    std::thread::spawn(move || told.send(events.take_sorted(2)));
-    let told = at_last.recv_timeout(Duration::from_secs(10)).ok();
-    assert_eq!(told.as_deref(), Some(&["delete flag c".to_owned(), "patch flag a".to_owned()][..]));
+    std::thread::spawn(move || told.send(events.take_sorted(3)));
+    let told = at_last.recv_timeout(Duration::from_secs(10)).unwrap();
+    for news in ["delete flag c", "patch flag a"] {
+        assert!(told.contains(&news.to_owned()), "{told:?}");
+    }
 }
 
 /// What a follower gave out above its leader's version, SDKs bring along
@@ -185,14 +184,9 @@ fn two_followers_that_fall_back_on_each_other_know_that_they_are_stale() {
     wait_until_equal(&head, &a);
     wait_until_equal(&head, &b);
     head.stop();
-    std::thread::park_timeout(Duration::from_secs(40));
+    let is_stale = |relay: &TestRelay| environments(relay).iter().all(|it| it.sync_state() == SyncState::Stale);
+    wait_for("both to know", || (is_stale(&a) && is_stale(&b)).then_some(()));
     let unknown = [&a, &b].map(|relay| post(relay.sdk, "/client/auth", &[], "{\"apiKey\":\"maybe new\"}").status);
-    println!("an unknown key: {unknown:?}");
-    for relay in [&a, &b] {
-        for it in environments(relay) {
-            assert_eq!(it.sync_state(), SyncState::Stale, "{} {:?} {:?}", it.id, it.last_synced_at, it.error);
-        }
-    }
     assert_eq!(unknown, [500, 500], "nobody can know");
 }
 
