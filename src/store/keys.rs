@@ -9,6 +9,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use tokio::sync::{Notify, watch};
 
+use super::Store;
 use crate::snapshot::content::KeyHash;
 
 /// A key that was found unknown, or was withdrawn, is refused at once for
@@ -174,6 +175,24 @@ impl KeyCertainty {
     #[must_use]
     pub fn mark(&self) -> Seen {
         Seen { certain: self.certain.subscribe(), changes: self.changes.subscribe(), rounds: self.rounds.subscribe() }
+    }
+}
+
+/// A question of another relay that waits: as [`Waiting`], and it may be kept.
+#[derive(Debug)]
+pub struct OtherWaiting(Store);
+
+impl OtherWaiting {
+    #[must_use]
+    pub fn at(store: &Store) -> Self {
+        store.certainty().waiting.fetch_add(1, Ordering::Relaxed);
+        OtherWaiting(store.clone())
+    }
+}
+
+impl Drop for OtherWaiting {
+    fn drop(&mut self) {
+        self.0.certainty().waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

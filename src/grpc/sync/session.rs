@@ -27,7 +27,7 @@ use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::{Names, Revision, Snapshot};
 use crate::store::administration::Administrator;
-use crate::store::keys::{Arrival, Seen};
+use crate::store::keys::{Arrival, OtherWaiting, Seen};
 use crate::store::peers::{KnownPeer, PeerFacts, PeerRole, PeerUpdate};
 use crate::store::{Learnt, Store};
 use crate::telemetry::clock::unix_now_ms;
@@ -52,11 +52,12 @@ const KEYS_WITHIN: Duration = Duration::from_secs(7);
 const MAX_TEXT: usize = 200;
 
 /// A question for keys that waits for an answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Question {
     number: u64,
     arrival: Arrival,
     until: Instant,
+    _waiting: OtherWaiting,
 }
 
 /// One follower.
@@ -176,7 +177,7 @@ impl Session {
                 self.outgoing.push(Message::KeysRead(answer));
                 continue;
             }
-            let until = [self.look_at, self.answer_by, self.question.map(|it| it.until)].into_iter().flatten();
+            let until = [self.look_at, self.answer_by, self.question.as_ref().map(|it| it.until)].into_iter().flatten();
             let until = until.fold(self.progress_at.min(self.ends_at), Instant::min);
             tokio::select! {
                 said = incoming.message() => match said? {
@@ -326,13 +327,14 @@ impl Session {
     /// A key came to the follower that it does not know.
     fn take_question(&mut self, number: u64, now: Instant) {
         let arrival = self.store.certainty().arrival();
+        let until = now + KEYS_WITHIN;
+        self.question = Some(Question { number, arrival, until, _waiting: OtherWaiting::at(&self.store) });
         self.store.certainty().ask(arrival);
-        self.question = Some(Question { number, arrival, until: now + KEYS_WITHIN });
     }
 
     /// The answer, once it is there and what it brought was acknowledged.
     fn question_answered(&mut self, now: Instant) -> Option<proto::KeysRead> {
-        let Question { number, arrival, until } = self.question?;
+        let &Question { number, arrival, until, .. } = self.question.as_ref()?;
         let certain = self.store.is_certain(arrival) && self.due.is_empty() && self.in_flight == 0;
         if !certain && now < until {
             // Others may have asked before, for a reading that does not count.
