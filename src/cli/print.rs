@@ -20,7 +20,7 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Prints a line, see [`say!`].
+/// Prints a line, see `say!`.
 pub fn line(text: fmt::Arguments<'_>) {
     let mut out = io::stdout().lock();
     if let Err(error) = out.write_fmt(text).and_then(|()| out.write_all(b"\n")) {

@@ -1,6 +1,7 @@
 //! `SyncSnapshots`: a relay follows this one.
 
 mod followed;
+mod hearing;
 mod outgoing;
 mod progress;
 mod session;

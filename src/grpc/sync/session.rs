@@ -15,23 +15,22 @@ use tonic::{Status, Streaming};
 
 use super::Following;
 use super::followed::{Due, Followed};
+use super::hearing::Question;
 use super::outgoing::Outgoing;
 use super::progress::progress;
 use crate::fault::Fault;
 use crate::grpc::status::{About, status};
 use crate::lifecycle::readiness::Readiness;
 use crate::proto::snapshot::v1 as proto;
-use crate::proto::snapshot::v1::sync_snapshots_request::Message as Said;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message;
 use crate::snapshot::content::EnvironmentId;
-use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::{Names, Revision, Snapshot};
 use crate::store::administration::Administrator;
-use crate::store::keys::{Arrival, OtherWaiting, Seen};
-use crate::store::peers::{KnownPeer, PeerFacts, PeerRole, PeerUpdate};
+use crate::store::keys::Seen;
+use crate::store::peers::{KnownPeer, PeerFacts, PeerRole};
 use crate::store::{Learnt, Store};
 use crate::telemetry::clock::unix_now_ms;
-use crate::transfer::{FromMessage as _, update_for};
+use crate::transfer::update_for;
 
 /// Updates on their way at once, of different environments.
 const WINDOW: usize = 32;
@@ -43,52 +42,40 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(15);
 const AGE: Duration = Duration::from_secs(30 * 60);
 
 /// A follower that does not answer an update for so long is gone.
-const ANSWER_WITHIN: Duration = Duration::from_secs(90);
-
-/// SDK requests wait for 8 s at most.
-const KEYS_WITHIN: Duration = Duration::from_secs(7);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(90);
 
 /// Characters of what followers say of themselves, and of why they refuse.
 const MAX_TEXT: usize = 200;
 
-/// A question for keys that waits for an answer.
-#[derive(Debug)]
-struct Question {
-    number: u64,
-    arrival: Arrival,
-    until: Instant,
-    _waiting: OtherWaiting,
-}
-
 /// One follower.
 #[derive(Debug)]
 pub struct Session {
-    store: Store,
-    readiness: Arc<Readiness>,
-    administrator: Arc<dyn Administrator>,
-    stop: CancellationToken,
-    peer: KnownPeer,
+    pub(super) store: Store,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) administrator: Arc<dyn Administrator>,
+    pub(super) stop: CancellationToken,
+    pub(super) peer: KnownPeer,
     /// `None`: all.
-    wanted: Option<BTreeSet<EnvironmentId>>,
+    pub(super) wanted: Option<BTreeSet<EnvironmentId>>,
     /// What it said it has, until the environment is first looked at.
-    known: BTreeMap<EnvironmentId, Revision>,
-    followed: BTreeMap<EnvironmentId, Followed>,
-    due: BTreeSet<EnvironmentId>,
-    in_flight: usize,
-    updates: u64,
-    told: Option<(Vec<String>, bool)>,
-    progress: Option<proto::Progress>,
-    outgoing: Outgoing,
-    follower_id: String,
-    learnt: broadcast::Receiver<Learnt>,
-    origin_heard: watch::Receiver<Option<i64>>,
-    question: Option<Question>,
-    changes: watch::Receiver<u64>,
-    certainty: Seen,
-    progress_at: Instant,
-    look_at: Option<Instant>,
-    answer_by: Option<Instant>,
-    ends_at: Instant,
+    pub(super) known: BTreeMap<EnvironmentId, Revision>,
+    pub(super) followed: BTreeMap<EnvironmentId, Followed>,
+    pub(super) due: BTreeSet<EnvironmentId>,
+    pub(super) in_flight: usize,
+    pub(super) updates: u64,
+    pub(super) told: Option<(Vec<String>, bool)>,
+    pub(super) progress: Option<proto::Progress>,
+    pub(super) outgoing: Outgoing,
+    pub(super) follower_id: String,
+    pub(super) learnt: broadcast::Receiver<Learnt>,
+    pub(super) origin_heard: watch::Receiver<Option<i64>>,
+    pub(super) question: Option<Question>,
+    pub(super) changes: watch::Receiver<u64>,
+    pub(super) certainty: Seen,
+    pub(super) progress_at: Instant,
+    pub(super) look_at: Option<Instant>,
+    pub(super) answer_by: Option<Instant>,
+    pub(super) ends_at: Instant,
 }
 
 impl Session {
@@ -251,7 +238,7 @@ impl Session {
         self.note_behind();
     }
 
-    fn look_at_one(&mut self, id: &EnvironmentId, now: Instant) {
+    pub(super) fn look_at_one(&mut self, id: &EnvironmentId, now: Instant) {
         match self.followed.get(id).map(|followed| followed.due(now)) {
             Some(Due::Now) => drop(self.due.insert(id.clone())),
             Some(Due::At(time)) => self.look_at = Some(self.look_at.map_or(time, |other| other.min(time))),
@@ -278,88 +265,6 @@ impl Session {
         Ok(())
     }
 
-    async fn hear(&mut self, said: proto::SyncSnapshotsRequest) -> Result<(), Status> {
-        let now = Instant::now();
-        let again = || {
-            let message = "one subscription a stream; end this stream and begin another";
-            status(Fault::InvalidField, message, About::Field("subscribe"))
-        };
-        self.peer.note(|facts| facts.last_heard_at_ms = Some(unix_now_ms()));
-        match said.message {
-            Some(Said::Ack(ack)) => {
-                let id = EnvironmentId::new(&ack.environment_id);
-                if let Some(revision) = self.followed.get_mut(&id).and_then(|it| it.acknowledged(ack.update)) {
-                    self.answered(now);
-                    let environment = id.clone();
-                    self.peer.acknowledged(PeerUpdate { environment, revision, at_ms: unix_now_ms() });
-                }
-                if !ack.raised.is_empty()
-                    && let Ok(served) = ServedVersions::from_message(ack.raised)
-                {
-                    self.administrator.learn_served(&id, served).await;
-                }
-                self.look_at_one(&id, now);
-            }
-            Some(Said::Nack(nack)) => {
-                let id = EnvironmentId::new(&nack.environment_id);
-                if self.followed.get_mut(&id).is_some_and(|followed| followed.refused(nack.update, now)) {
-                    self.answered(now);
-                    let reason = shortened(&nack.reason);
-                    tracing::warn!(
-                        environment = %id,
-                        peer = self.peer.name,
-                        reason,
-                        "a follower refused an update; it gets the full state"
-                    );
-                    self.peer.refused(&reason);
-                }
-                self.look_at_one(&id, now);
-            }
-            Some(Said::AskKeys(asked)) => self.take_question(asked.question, now),
-            Some(Said::Subscribe(_)) => return Err(again()),
-            // Of a later release.
-            None => {}
-        }
-        self.note_behind();
-        Ok(())
-    }
-
-    /// A key came to the follower that it does not know.
-    fn take_question(&mut self, number: u64, now: Instant) {
-        let arrival = self.store.certainty().arrival();
-        let until = now + KEYS_WITHIN;
-        self.question = Some(Question { number, arrival, until, _waiting: OtherWaiting::at(&self.store) });
-        self.store.certainty().ask(arrival);
-    }
-
-    /// The answer, once it is there and what it brought was acknowledged.
-    fn question_answered(&mut self, now: Instant) -> Option<proto::KeysRead> {
-        let &Question { number, arrival, until, .. } = self.question.as_ref()?;
-        let certain = self.store.is_certain(arrival) && self.due.is_empty() && self.in_flight == 0;
-        if !certain && now < until {
-            // Others may have asked before, for a reading that does not count.
-            self.store.certainty().ask(arrival);
-            return None;
-        }
-        self.question = None;
-        Some(proto::KeysRead { question: number, complete: certain })
-    }
-
-    /// SDKs say who they are to one relay, and may ask another.
-    fn pass_on(&mut self, learnt: &Learnt) {
-        if self.followed.contains_key(&learnt.environment) && *learnt.from != *self.follower_id {
-            self.outgoing.push(Message::LearntTarget(proto::LearntTarget {
-                environment_id: learnt.environment.to_string(),
-                json: learnt.target.json.as_bytes().to_vec(),
-            }));
-        }
-    }
-
-    fn answered(&mut self, now: Instant) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.answer_by = (self.in_flight > 0).then(|| now + ANSWER_WITHIN);
-    }
-
     /// `due`: in any case; else if it is news.
     fn say_progress(&mut self, now: Instant, due: bool) {
         let progress = progress(&self.store, &self.followed, now);
@@ -373,7 +278,7 @@ impl Session {
         self.outgoing.push(Message::Progress(progress));
     }
 
-    fn note_behind(&self) {
+    pub(super) fn note_behind(&self) {
         let (environments, behind) = (self.followed.len(), self.in_flight + self.due.len());
         self.peer.note(|facts| {
             facts.environments = environments;
@@ -403,6 +308,6 @@ async fn payload(snapshot: Arc<Snapshot>, names: Names, base: Option<Revision>) 
     tokio::task::spawn_blocking(make).await.ok()
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }

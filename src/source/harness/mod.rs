@@ -5,7 +5,7 @@
 //! [`Feed`](feed): an [`Assembly`](assembly) of what was fetched, a
 //! [`Schedule`](schedule) of what is needed next, its [`Progress`](progress).
 //! [Workers](worker) fetch, [streams](stream) listen, and the one
-//! [intake task](intake_task) swaps what comes of it into the store.
+//! intake task swaps what comes of it into the store.
 
 pub mod answers;
 pub mod api_keys;

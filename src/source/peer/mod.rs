@@ -7,6 +7,7 @@
 //!   └──────────────────────┘
 //! ```
 
+pub mod apply;
 pub mod carrier;
 pub mod channel;
 pub mod fetch;

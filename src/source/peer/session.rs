@@ -8,21 +8,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tonic::Streaming;
 
+use super::apply::{Applied, apply};
 use super::follower::Follower;
 use super::incoming::{Assembly, FrameError, Payload};
 use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::sync_snapshots_request::Message as Say;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message as Heard;
-use crate::snapshot::content::{Content, EnvironmentId};
-use crate::snapshot::ledger::ServedVersions;
-use crate::snapshot::{Names, Revision};
-use crate::source::intake::{Delivery, Intake};
+use crate::snapshot::content::EnvironmentId;
+use crate::source::intake::Delivery;
 use crate::store::peers::{KnownPeer, PeerUpdate};
 use crate::store::source_status::SourceKind;
 use crate::store::targets::StoredTarget;
-use crate::store::writer::Offered;
 use crate::telemetry::clock::unix_now_ms;
-use crate::transfer::{Assembled, Update, write_served};
+use crate::transfer::write_served;
 
 /// Signs of life come every 15 s ± 20 %: three of them were missed.
 pub const SILENCE: Duration = Duration::from_secs(54);
@@ -348,48 +346,4 @@ impl Drop for Session<'_> {
             self.follower.standing.store.certainty().end_reading(question, false);
         }
     }
-}
-
-/// An update that is served.
-struct Applied {
-    revision: Revision,
-    content: Content,
-    names: Names,
-    /// What this relay gave out above its leader.
-    raised: ServedVersions,
-}
-
-/// Puts an update together and serves it.
-fn apply(
-    intake: &mut Intake,
-    id: &EnvironmentId,
-    payload: &[u8],
-    base: Option<(Revision, Content)>,
-) -> Result<Applied, String> {
-    let update = Update::read(payload)?;
-    let to = update.leader.revision;
-    if let Some((known, _)) = &base
-        && known.epoch == to.epoch
-        && known.sequence > to.sequence
-    {
-        return Err(format!("it leads back to sequence {} from {}", to.sequence, known.sequence));
-    }
-    let rows = update.leader.rows.clone();
-    let Assembled { content, leader, names } = update.assemble(base.as_ref().map(|(revision, it)| (revision, it)))?;
-    let offered = Offered {
-        content: content.clone(),
-        leader: Some(leader),
-        credential: Arc::from(super::CREDENTIAL),
-        served: None,
-    };
-    let digest = content.digest();
-    if digest != to.digest {
-        return Err(format!("it leads to the digest {digest} and should to {}", to.digest));
-    }
-    let delivery = Delivery::of(SourceKind::Peer, BTreeMap::from([(id.clone(), offered)]));
-    intake.swap_in(delivery, unix_now_ms() / 1000).map_err(|error| error.to_string())?;
-    let index = intake.store().index();
-    let snapshot = index.environment(id.as_str()).and_then(|environment| environment.snapshot().clone());
-    let raised = snapshot.map(|snapshot| snapshot.ledger.above(&rows)).unwrap_or_default();
-    Ok(Applied { revision: to, content, names, raised })
 }
