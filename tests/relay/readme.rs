@@ -34,7 +34,8 @@ fn every_row_of_the_recovery_table_has_its_tests() {
     let (_, table) = text.split_once("### What happens when").unwrap();
     let rows: Vec<&str> =
         table.lines().filter(|line| line.starts_with("| ")).skip(1).take_while(|l| !l.is_empty()).collect();
-    let rows: Vec<&&str> = rows.iter().filter(|row| row.matches('|').count() == 6).collect();
+    let rows: Vec<&&str> =
+        rows.iter().filter(|row| row.matches('|').count() == 6 && !row.starts_with("| fault |")).collect();
     assert!(rows.len() > 15, "{}", rows.len());
     for row in rows {
         let tests: Vec<(&str, &str)> = row.split('`').filter_map(|word| word.split_once("::")).collect();

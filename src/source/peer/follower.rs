@@ -37,6 +37,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// While a later leader is followed, those before it are tried this often.
 const LOOK_BACK: Duration = Duration::from_secs(30);
 
+/// A leader that does not answer a look within this time is no better one.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
+
 /// While the leader has lost its source, others are looked at this often.
 const LOOK_ASIDE: Duration = Duration::from_secs(10);
 
@@ -135,7 +138,7 @@ impl Follower {
                         reason = format!("{} is behind what is served here", link.address);
                         tracing::warn!(
                             leader = link.address,
-                            "the leader knows less than is served here; the next one is tried"
+                            "the leader is behind, and another one may not be; the next one is tried"
                         );
                         avoid.get_mut(index).into_iter().for_each(|it| *it = Some(Instant::now() + AVOID));
                     }
@@ -180,7 +183,7 @@ impl Follower {
         if self.has_others() {
             for (link, is) in self.links.iter().zip(&mut fresh) {
                 // The first that is fresh is the one.
-                *is = tokio::time::timeout(self.request_timeout, is_fresh(link)).await.unwrap_or(false);
+                *is = is_fresh(link).await;
                 if *is {
                     break;
                 }
@@ -233,27 +236,25 @@ impl Follower {
             .filter(|(_, avoid)| avoid.is_none_or(|until| until <= Instant::now()))
             .map(|(link, _)| link.clone())
             .collect();
-        let timeout = self.request_timeout;
         let others: Vec<Link> =
             self.links.iter().enumerate().filter(|(at, _)| *at != index).map(|it| it.1.clone()).collect();
         let stale = Arc::new(AtomicBool::new(false));
-        let fresher = one_is_fresher(others, timeout, Arc::clone(&stale));
-        let ended = Session::new(self, Arc::clone(peer), words, incoming, stale)
-            .run(one_is_back(before, timeout), fresher)
-            .await;
+        let fresher = one_is_fresher(others, Arc::clone(&stale));
+        let ended =
+            Session::new(self, Arc::clone(peer), words, incoming, stale).run(one_is_back(before), fresher).await;
         Ok(ended)
     }
 }
 
 /// Ends when one of these is ready to be followed.
-async fn one_is_back(links: Vec<Link>, timeout: Duration) {
+async fn one_is_back(links: Vec<Link>) {
     if links.is_empty() {
         return std::future::pending().await;
     }
     loop {
         tokio::time::sleep(LOOK_BACK.mul_f64(0.8 + rand::random::<f64>() * 0.4)).await;
         for link in &links {
-            if tokio::time::timeout(timeout, is_fresh(link)).await.unwrap_or(false) {
+            if is_fresh(link).await {
                 tracing::info!(leader = link.address, "a leader that is preferred is back");
                 return;
             }
@@ -263,14 +264,14 @@ async fn one_is_back(links: Vec<Link>, timeout: Duration) {
 
 /// Ends when the leader that is followed has lost its source, and one of
 /// these has not.
-async fn one_is_fresher(links: Vec<Link>, timeout: Duration, stale: Arc<AtomicBool>) {
+async fn one_is_fresher(links: Vec<Link>, stale: Arc<AtomicBool>) {
     if links.is_empty() {
         return std::future::pending().await;
     }
     loop {
         tokio::time::sleep(LOOK_ASIDE.mul_f64(0.8 + rand::random::<f64>() * 0.4)).await;
         for link in links.iter().filter(|_| stale.load(Ordering::Relaxed)) {
-            if tokio::time::timeout(timeout, is_fresh(link)).await.unwrap_or(false) {
+            if is_fresh(link).await {
                 tracing::info!(leader = link.address, "another leader has its source");
                 return;
             }
@@ -278,8 +279,12 @@ async fn one_is_fresher(links: Vec<Link>, timeout: Duration, stale: Arc<AtomicBo
     }
 }
 
-/// True if a relay is ready and has not lost its source.
+/// True if a relay is ready and has not lost its source, and says so soon.
 async fn is_fresh(link: &Link) -> bool {
+    tokio::time::timeout(LOOK_WITHIN, says_fresh(link)).await.unwrap_or(false)
+}
+
+async fn says_fresh(link: &Link) -> bool {
     let Ok(channel) = link.connect().await else { return false };
     let (Ok(info), Ok(list)) = (
         link.request(GetServerInfoRequest {}),
