@@ -144,6 +144,8 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     let same_epoch = epoch == base.0;
     let (log, client_log) =
         logs(&input.environment, previous, &changes, &ledger, &compiled, &flags, (now, place, same_epoch));
+    // A restart with the same content is no change.
+    let before = if changes.is_empty() { previous.map(|s| s.changed_at).or_else(|| ledger.changed_at()) } else { None };
     let snapshot = Snapshot {
         names: names(&input.content, previous),
         revision: Revision { epoch, sequence, digest },
@@ -166,7 +168,7 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
         followed: input.leader.is_some(),
         target_changes,
         credential: input.credential,
-        changed_at: if changes.is_empty() { previous.map_or(now.unix_s, |s| s.changed_at) } else { now.unix_s },
+        changed_at: before.unwrap_or(now.unix_s),
     };
     let narrowed = snapshot.segments.iter().filter(|segment| segment.loses_rules);
     let narrowed = narrowed.map(|segment| Arc::clone(&segment.item.key.identifier)).collect();

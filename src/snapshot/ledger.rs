@@ -100,6 +100,12 @@ pub struct Moment {
 }
 
 impl Ledger {
+    /// Unix seconds of the newest change it knows; `None` if it knows none.
+    #[must_use]
+    pub fn changed_at(&self) -> Option<i64> {
+        self.entries.values().map(|entry| entry.changed_at).max()
+    }
+
     /// Takes new content into account and says what changed.
     pub fn apply(&mut self, content: &Content, now: Moment) -> Vec<Change> {
         let mut changes = Vec::new();

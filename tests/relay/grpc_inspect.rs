@@ -75,6 +75,24 @@ fn the_relay_says_what_it_is_and_serves() {
 }
 
 #[test]
+fn a_restart_is_no_change() {
+    let data = tempfile::tempdir().unwrap();
+    let data = format!("--data-dir={}", data.path().display());
+    let changed = || {
+        let relay = TestRelay::offline(&golden(), &[&data]);
+        runtime().block_on(async {
+            let request = proto::GetEnvironmentRequest { environment_id: environment_id() };
+            let answer = client(&relay).await.get_environment(request).await.unwrap().into_inner();
+            answer.environment.unwrap().last_changed_at.unwrap().seconds
+        })
+    };
+    let first = changed();
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().cast_signed();
+    wait_for("a later second", || (now() > first).then_some(()));
+    assert_eq!(changed(), first);
+}
+
+#[test]
 fn what_is_not_there_is_named() {
     let relay = TestRelay::offline(&golden(), &[]);
     runtime().block_on(async {

@@ -39,8 +39,9 @@ pub enum LinkError {
     Tls { address: String, reason: String },
     #[error("the token cannot be sent: it holds line breaks or other control characters")]
     Token,
-    #[error("{address} cannot be reached: {reason}")]
-    Unreachable { address: String, reason: String },
+    /// Who reports it names the relay.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
 }
 
 impl Link {
@@ -50,10 +51,7 @@ impl Link {
     /// See [`LinkError`].
     pub async fn connect(&self) -> Result<Channel, LinkError> {
         let endpoint = self.endpoint()?;
-        endpoint
-            .connect()
-            .await
-            .map_err(|error| LinkError::Unreachable { address: self.address.clone(), reason: cause(&error) })
+        endpoint.connect().await.map_err(|error| LinkError::Unreachable(cause(&error)))
     }
 
     /// The connection's settings.

@@ -316,7 +316,7 @@ impl FollowError {
 
 impl From<LinkError> for FollowError {
     fn from(error: LinkError) -> Self {
-        FollowError { refused: !matches!(error, LinkError::Unreachable { .. }), reason: error.to_string() }
+        FollowError { refused: !matches!(error, LinkError::Unreachable(_)), reason: error.to_string() }
     }
 }
 
