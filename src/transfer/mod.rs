@@ -2,6 +2,7 @@
 //! updates as messages, and messages as what snapshots are made of.
 
 mod reading;
+pub mod sealing;
 mod update;
 mod writing;
 

@@ -16,6 +16,8 @@ struct State {
     server: Mutex<SocketAddr>,
     refusing: AtomicBool,
     corrupting: AtomicBool,
+    /// What is damaged where the server says it next.
+    spoiling: Mutex<Option<String>>,
     ended: AtomicBool,
     next_connection: AtomicU64,
     connections: Mutex<Vec<Connection>>,
@@ -39,6 +41,7 @@ impl ChaosProxy {
             server: Mutex::new(server),
             refusing: AtomicBool::new(false),
             corrupting: AtomicBool::new(false),
+            spoiling: Mutex::new(None),
             ended: AtomicBool::new(false),
             next_connection: AtomicU64::new(0),
             connections: Mutex::new(Vec::new()),
@@ -72,6 +75,16 @@ impl ChaosProxy {
         self.state.corrupting.store(true, Ordering::SeqCst);
     }
 
+    /// Flips a bit at the end of this text where the server sends it next.
+    pub fn spoil(&self, text: &str) {
+        *self.state.spoiling.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Whether it was sent, and damaged, since.
+    pub fn has_spoilt(&self) -> bool {
+        self.state.spoiling.lock().unwrap().is_none()
+    }
+
     /// Keeps every byte from now on.
     pub fn record(&self) {
         self.state.recorded.lock().unwrap().get_or_insert_default();
@@ -94,6 +107,11 @@ impl ChaosProxy {
     /// The request lines seen so far, in order, such as `GET /stream?cluster=1 HTTP/1.1`.
     pub fn requests(&self) -> Vec<String> {
         self.state.requests.lock().unwrap().clone()
+    }
+
+    /// How many connections there were so far.
+    pub fn connected(&self) -> u64 {
+        self.state.next_connection.load(Ordering::Relaxed)
     }
 
     /// How many connections are open whose last request is for this path (and any query).
@@ -165,6 +183,7 @@ impl State {
         thread::spawn(move || {
             carry(from_server, to_client, |bytes| {
                 downward.keep(bytes);
+                downward.spoil(bytes);
                 if bytes.len() > 100 && downward.corrupting.swap(false, Ordering::SeqCst) {
                     let middle = bytes.len() / 2;
                     bytes[middle] ^= 0x10;
@@ -181,6 +200,15 @@ impl State {
     fn keep(&self, bytes: &[u8]) {
         if let Some(recorded) = self.recorded.lock().unwrap().as_mut() {
             recorded.extend_from_slice(bytes);
+        }
+    }
+
+    fn spoil(&self, bytes: &mut [u8]) {
+        let mut spoiling = self.spoiling.lock().unwrap();
+        let Some(text) = spoiling.as_ref().map(String::as_bytes) else { return };
+        if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+            bytes[at + text.len() - 1] ^= 0x01;
+            *spoiling = None;
         }
     }
 

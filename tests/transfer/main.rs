@@ -22,6 +22,7 @@ mod unchanged;
 mod between_sources;
 mod broken_archives;
 mod broken_frames;
+mod damaged_words;
 mod following;
 mod following_tls;
 mod full_disk;

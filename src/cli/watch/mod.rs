@@ -18,6 +18,7 @@ use super::failure::Failure;
 use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::sync_snapshots_request::Message as Say;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message as Heard;
+use crate::transfer::sealing::Counter;
 use payload::Payload;
 use print::Printer;
 use state::World;
@@ -98,7 +99,8 @@ async fn follow(
         environment_ids: environments.to_vec(),
         known: world.known(),
     };
-    speak(&say, Say::Subscribe(subscribe)).await;
+    let (mut counted, mut opened) = (Counter::default(), Counter::default());
+    speak(&say, &mut counted, Say::Subscribe(subscribe)).await;
     let mut snapshots = session.snapshots().max_decoding_message_size(4 * 1024 * 1024);
     let opening = snapshots.sync_snapshots(session.request(ReceiverStream::new(said)));
     let mut heard: Streaming<proto::SyncSnapshotsResponse> = session.answer(opening).await?;
@@ -106,7 +108,8 @@ async fn follow(
     loop {
         let lost = |why: &str| Failure::unreachable(&session.address, why);
         let next = tokio::time::timeout(SILENCE, heard.message()).await.map_err(|_| lost("it has fallen silent"))?;
-        let response = next.map_err(|status| failed(&status))?.ok_or_else(|| lost("it has ended the stream"))?;
+        let mut response = next.map_err(|status| failed(&status))?.ok_or_else(|| lost("it has ended the stream"))?;
+        opened.open(&mut response).map_err(|error| lost(&error.to_string()))?;
         match response.message {
             Some(Heard::Environments(set)) => printer.print(&world.environments(&set)),
             Some(Heard::Header(header)) => payload = Some(Payload::new(header)),
@@ -122,7 +125,7 @@ async fn follow(
                     }
                     Err(reason) => Say::Nack(proto::Nack { environment_id, update, reason }),
                 };
-                speak(&say, answer).await;
+                speak(&say, &mut counted, answer).await;
             }
             Some(Heard::Progress(progress)) => printer.print(&world.progress(&progress)),
             Some(Heard::LearntTarget(_) | Heard::KeysRead(_)) | None => {}
@@ -133,7 +136,8 @@ async fn follow(
     }
 }
 
-async fn speak(say: &mpsc::Sender<proto::SyncSnapshotsRequest>, message: Say) {
+async fn speak(say: &mpsc::Sender<proto::SyncSnapshotsRequest>, counted: &mut Counter, message: Say) {
     // Nobody listens any more only if the stream has ended, which is heard.
-    let _ = say.send(proto::SyncSnapshotsRequest { message: Some(message) }).await;
+    let request = proto::SyncSnapshotsRequest { message: Some(message), ..Default::default() };
+    let _ = say.send(counted.seal(request)).await;
 }

@@ -22,6 +22,7 @@ use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::sync_snapshots_request::Message;
 use crate::store::Store;
 use crate::store::administration::Administrator;
+use crate::transfer::sealing::{Counter, SealError};
 use session::Session;
 
 /// Relays that follow at once.
@@ -67,12 +68,14 @@ impl Following {
         };
         let first = tokio::time::timeout(SUBSCRIBE_WITHIN, incoming.message()).await;
         let late = || status(Fault::ChunkTimeout, "no subscription came within 10 s", About::Nothing);
-        let first = first.map_err(|_| late())??;
+        let mut first = first.map_err(|_| late())??;
+        let mut heard = Counter::default();
+        first.as_mut().map_or(Ok(()), |first| heard.open(first)).map_err(damaged)?;
         let Some(Message::Subscribe(subscribe)) = first.and_then(|first| first.message) else {
             let message = "the first message must be a subscription";
             return Err(status(Fault::InvalidField, message, About::Field("subscribe")));
         };
-        let session = Session::new(self, subscribe, &address)?;
+        let session = Session::new(self, (subscribe, heard), &address)?;
         let state = Some((session, incoming, place));
         Ok(stream::unfold(state, |state| async {
             let (mut session, mut incoming, place) = state?;
@@ -90,6 +93,12 @@ impl Following {
         self.admitted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit).ok()?;
         Some(Place(Arc::clone(&self.admitted)))
     }
+}
+
+/// The link is bad; a stream that is begun again costs little.
+fn damaged(error: SealError) -> Status {
+    let message = format!("what the follower says cannot be trusted: {error}; subscribe again");
+    status(Fault::SnapshotCorrupt, &message, About::Nothing)
 }
 
 /// One follower in the count.

@@ -9,12 +9,14 @@ use crate::proto::snapshot::v1 as proto;
 use crate::proto::snapshot::v1::sync_snapshots_response::Message;
 use crate::snapshot::item::Digest;
 use crate::transfer::CHUNK_BYTES;
+use crate::transfer::sealing::Counter;
 
 /// What goes out next.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     messages: VecDeque<Message>,
     payload: Option<Payload>,
+    counter: Counter,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,8 @@ impl Outgoing {
             Some(message) => message,
             None => self.payload_frame()?,
         };
-        Some(proto::SyncSnapshotsResponse { message: Some(message) })
+        let response = proto::SyncSnapshotsResponse { message: Some(message), ..Default::default() };
+        Some(self.counter.seal(response))
     }
 
     fn payload_frame(&mut self) -> Option<Message> {

@@ -13,11 +13,11 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::Following;
 use super::followed::{Due, Followed};
 use super::hearing::Question;
 use super::outgoing::Outgoing;
 use super::progress::progress;
+use super::{Following, damaged};
 use crate::fault::Fault;
 use crate::grpc::status::{About, status};
 use crate::lifecycle::readiness::Readiness;
@@ -30,6 +30,7 @@ use crate::store::keys::Seen;
 use crate::store::peers::{KnownPeer, PeerFacts, PeerRole};
 use crate::store::{Learnt, Store};
 use crate::telemetry::clock::unix_now_ms;
+use crate::transfer::sealing::Counter;
 use crate::transfer::update_for;
 
 /// Updates on their way at once, of different environments.
@@ -66,6 +67,8 @@ pub struct Session {
     pub(super) told: Option<(Vec<String>, bool)>,
     pub(super) progress: Option<proto::Progress>,
     pub(super) outgoing: Outgoing,
+    /// What was heard, the subscription with it.
+    pub(super) heard: Counter,
     pub(super) follower_id: String,
     pub(super) learnt: broadcast::Receiver<Learnt>,
     pub(super) origin_heard: watch::Receiver<Option<i64>>,
@@ -83,7 +86,11 @@ impl Session {
     ///
     /// # Errors
     /// What of it cannot be understood.
-    pub fn new(following: &Following, subscribe: proto::Subscribe, address: &str) -> Result<Self, Status> {
+    pub fn new(
+        following: &Following,
+        (subscribe, heard): (proto::Subscribe, Counter),
+        address: &str,
+    ) -> Result<Self, Status> {
         let mut known = BTreeMap::new();
         for row in subscribe.known {
             let bad = |what: String| {
@@ -119,6 +126,7 @@ impl Session {
             told: None,
             progress: None,
             outgoing: Outgoing::default(),
+            heard,
             follower_id: subscribe.follower_id,
             learnt: store.learnt(),
             origin_heard: store.origin_heard(),
@@ -168,7 +176,10 @@ impl Session {
             let until = until.fold(self.progress_at.min(self.ends_at), Instant::min);
             tokio::select! {
                 said = incoming.message() => match said? {
-                    Some(said) => self.hear(said).await?,
+                    Some(mut said) => {
+                        self.heard.open(&mut said).map_err(damaged)?;
+                        self.hear(said).await?;
+                    }
                     None => return Ok(None),
                 },
                 // Looked at above.

@@ -29,6 +29,7 @@ use crate::source::intake_queue::IntakeQueue;
 use crate::store::peers::{KnownPeer, PeerFacts, PeerRole};
 use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::logging::millis;
+use crate::transfer::sealing::Counter;
 
 /// Waits between rounds over all leaders.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -212,14 +213,16 @@ impl Follower {
                 environment_ids: self.wanted.clone(),
                 known: self.known.message(),
             };
-            let first = proto::SyncSnapshotsRequest { message: Some(Message::Subscribe(subscribe)) };
+            let message = Some(Message::Subscribe(subscribe));
+            let mut said = Counter::default();
+            let first = said.seal(proto::SyncSnapshotsRequest { message, ..Default::default() });
             // There is room: nothing else was put in.
             let _ = words.try_send(first);
             let mut client = SnapshotServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
             let request = link.request(ReceiverStream::new(spoken))?;
             let answer = tokio::time::timeout(self.request_timeout, client.sync_snapshots(request)).await;
             let incoming = answer.map_err(|_| FollowError::passing("it does not answer in time"))??.into_inner();
-            Ok::<_, FollowError>((channel, words, incoming))
+            Ok::<_, FollowError>((channel, (words, said), incoming))
         };
         let (channel, words, incoming) = tokio::select! {
             began = began => began?,

@@ -20,6 +20,7 @@ use crate::store::peers::{KnownPeer, PeerUpdate};
 use crate::store::source_status::SourceKind;
 use crate::store::targets::StoredTarget;
 use crate::telemetry::clock::unix_now_ms;
+use crate::transfer::sealing::Counter;
 use crate::transfer::write_served;
 
 /// Signs of life come every 15 s ± 20 %: three of them were missed.
@@ -69,6 +70,9 @@ pub struct Session<'a> {
     peer: Arc<KnownPeer>,
     words: mpsc::Sender<proto::SyncSnapshotsRequest>,
     incoming: Streaming<proto::SyncSnapshotsResponse>,
+    /// What was said, the subscription with it, and what was heard.
+    said: Counter,
+    counter: Counter,
     assembly: Assembly,
     /// Environments that were confirmed or updated in this stream.
     confirmed: BTreeSet<EnvironmentId>,
@@ -89,7 +93,7 @@ impl<'a> Session<'a> {
     pub fn new(
         follower: &'a mut Follower,
         peer: Arc<KnownPeer>,
-        words: mpsc::Sender<proto::SyncSnapshotsRequest>,
+        (words, said): (mpsc::Sender<proto::SyncSnapshotsRequest>, Counter),
         incoming: Streaming<proto::SyncSnapshotsResponse>,
         stale: Arc<AtomicBool>,
     ) -> Self {
@@ -98,6 +102,8 @@ impl<'a> Session<'a> {
             peer,
             words,
             incoming,
+            said,
+            counter: Counter::default(),
             assembly: Assembly::default(),
             confirmed: BTreeSet::new(),
             set: None,
@@ -125,7 +131,10 @@ impl<'a> Session<'a> {
         loop {
             tokio::select! {
                 said = self.incoming.message() => match said {
-                    Ok(Some(said)) => {
+                    Ok(Some(mut said)) => {
+                        if let Err(error) = self.counter.open(&mut said) {
+                            return self.lost(error.to_string());
+                        }
                         self.heard = Some(Instant::now());
                         self.peer.note(|facts| facts.last_heard_at_ms = Some(unix_now_ms()));
                         if let Err(reason) = self.hear(said.message).await {
@@ -229,8 +238,8 @@ impl<'a> Session<'a> {
     }
 
     fn say(&mut self, word: Say) -> Result<(), String> {
-        let request = proto::SyncSnapshotsRequest { message: Some(word) };
-        self.words.try_send(request).map_err(|_| "the leader takes no answers".to_owned())
+        let request = proto::SyncSnapshotsRequest { message: Some(word), ..Default::default() };
+        self.words.try_send(self.said.seal(request)).map_err(|_| "the leader takes no answers".to_owned())
     }
 
     fn take_set(&mut self, set: proto::EnvironmentSet) {

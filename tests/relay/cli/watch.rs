@@ -42,7 +42,7 @@ fn update(number: u64, change: Change, damage: bool) -> Vec<proto::SyncSnapshots
 }
 
 fn wrap(message: Message) -> proto::SyncSnapshotsResponse {
-    proto::SyncSnapshotsResponse { message: Some(message) }
+    proto::SyncSnapshotsResponse { message: Some(message), ..Default::default() }
 }
 
 fn set(ids: &[&str]) -> proto::SyncSnapshotsResponse {
