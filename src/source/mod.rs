@@ -8,3 +8,4 @@ pub mod intake;
 pub mod intake_queue;
 pub mod pause;
 pub mod peer;
+pub mod redis;

@@ -1,0 +1,3 @@
+//! Redis as source and as the place that relays share (`redis.md`).
+
+pub mod keys;
