@@ -1,9 +1,12 @@
 //! What must be true for the relay to be ready.
 
+use tokio::sync::watch;
+
 use crate::config::{Config, Mode};
 use crate::lifecycle::readiness::Fact;
 use crate::store::Store;
 use crate::store::environment::Environment;
+use crate::store::redis_state::RedisRole;
 use crate::store::source_status::SourceStatus;
 use crate::store::sync_state::Phase;
 use crate::telemetry::clock::unix_now_ms;
@@ -13,16 +16,25 @@ use super::origin::Origin;
 
 /// Ready once everything that was not refused has a snapshot, a stale one
 /// too.
-pub fn facts(config: &Config, store: &Store, origin: &Origin, status: &SourceStatus) -> Vec<Fact> {
+pub fn facts(
+    config: &Config,
+    store: &Store,
+    origin: &Origin,
+    status: &SourceStatus,
+    role: Option<watch::Receiver<RedisRole>>,
+) -> Vec<Fact> {
     let mut facts: Vec<Fact> = vec![everything_is_there(
         store.clone(),
         status.clone(),
-        matches!(config.mode, Mode::ProxyKey(_) | Mode::Peer(_)),
+        matches!(config.mode, Mode::ProxyKey(_) | Mode::Peer(_) | Mode::Replica),
         origin.is_restored(),
     )];
     if let Some(roster) = origin.roster() {
+        // While another relay leads its keys are not tried.
+        let stands_by = move || role.as_ref().is_some_and(|role| *role.borrow() == RedisRole::StandsBy);
         facts.push(Box::new(move || match roster.missing() {
             0 => None,
+            _ if stands_by() => None,
             missing => Some(format!("{missing} API keys have not been accepted or refused yet")),
         }));
     }

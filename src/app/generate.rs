@@ -19,6 +19,8 @@ use crate::source::file::write::{WriteError, write_archive, write_directory};
 use crate::source::harness::calls::Calls;
 use crate::source::harness::one_shot::{self, Fetch};
 use crate::source::peer::fetch;
+use crate::source::redis::link::Link;
+use crate::source::redis::truth::read::all;
 use crate::store::writer::Offered;
 use crate::store::{Store, StoreSettings};
 use crate::telemetry::clock::unix_now_s;
@@ -50,6 +52,11 @@ pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), Ge
         let tree = fetch::fetch(&links(config, peer)?, &peer.environments).await.map_err(GenerateError::Fetch)?;
         check(&tree.environments, compile)?;
         return Ok(write(&config.config_dir, tree)?);
+    }
+    if matches!(config.mode, Mode::Replica) {
+        let environments = from_redis(config).await?;
+        check(&environments, compile)?;
+        return Ok(write(&config.config_dir, Tree::whole(environments, BTreeMap::new()))?);
     }
     let calls = Calls::new(&config.upstream, Arc::<UpstreamCounts>::default()).map_err(StartError::from)?;
     let calls = Arc::new(calls);
@@ -84,6 +91,18 @@ pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), Ge
         );
     }
     Ok(write(&config.config_dir, Tree::whole(environments, BTreeMap::new()))?)
+}
+
+/// Everything that primaries wrote to Redis.
+async fn from_redis(config: &Config) -> Result<BTreeMap<EnvironmentId, Content>, GenerateError> {
+    let Some(redis) = &config.redis else { return Ok(BTreeMap::new()) };
+    let link = Link::new(redis, config.upstream.ca_bundle.as_deref(), config.upstream.connect_timeout);
+    let link = link.map_err(StartError::from)?;
+    let environments = all(&link).await.map_err(|failure| GenerateError::Fetch(failure.to_string()))?;
+    if environments.is_empty() {
+        return Err(GenerateError::Content("Redis holds no environment".to_owned()));
+    }
+    Ok(environments)
 }
 
 fn write(path: &Path, tree: Tree) -> Result<(), WriteError> {
@@ -121,9 +140,8 @@ async fn fetch_all(config: &Config, calls: &Arc<Calls>) -> Result<Fetch, Generat
             one_shot::by_api_keys(calls, &mode.keys, admin.as_ref(), show(Some(mode.keys.len()))).await
         }
         Mode::ProxyKey(key) => one_shot::by_proxy_key(calls, key, show(None)).await,
-        Mode::Offline(_) | Mode::Peer(_) | Mode::Replica => {
-            return Err(StartError::Unavailable(config.mode.name()).into());
-        }
+        // Those have a way of their own, or nothing to fetch from.
+        Mode::Offline(_) | Mode::Peer(_) | Mode::Replica => Fetch::default(),
     };
     if on_terminal {
         eprintln!();

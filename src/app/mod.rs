@@ -8,6 +8,8 @@ mod generate;
 mod limits;
 mod offline;
 mod origin;
+mod own_source;
+mod redis;
 mod secret;
 mod serve;
 
@@ -41,9 +43,11 @@ pub enum StartError {
     Grpc(#[from] crate::grpc::server::GrpcError),
     #[error("port {port} cannot be listened on: {source}")]
     Listen { port: u16, source: std::io::Error },
-    /// A mode whose source does not exist in this release.
-    #[error("the mode {0} is not available in this version")]
-    Unavailable(&'static str),
+    #[error("redis-address: {0}")]
+    Link(#[from] crate::source::redis::link::LinkError),
+    /// Redis can be reached, and cannot be used.
+    #[error("{0}")]
+    Redis(String),
 }
 
 impl StartError {
@@ -56,7 +60,8 @@ impl StartError {
             | StartError::Grpc(crate::grpc::server::GrpcError::Tls(_))
             | StartError::Upstream(_)
             | StartError::Peer(_)
-            | StartError::Unavailable(_) => crate::config::EXIT_USAGE,
+            | StartError::Link(_)
+            | StartError::Redis(_) => crate::config::EXIT_USAGE,
             StartError::Durable(_)
             | StartError::Restore(_)
             | StartError::Import(_)

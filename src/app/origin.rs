@@ -15,23 +15,25 @@ use crate::source::administration::AskAnew;
 use crate::source::file;
 use crate::source::file::Location;
 use crate::source::file::load::Loaded;
-use crate::source::harness::api_keys::ApiKeysSource;
 use crate::source::harness::calls::{AdminAccess, Calls};
 use crate::source::harness::carrier::HarnessCarrier;
 use crate::source::harness::engine::{Engine, SyncSettings};
-use crate::source::harness::proxy_key::ProxyKeySource;
+use crate::source::harness::recipe::{Keys, Recipe};
 use crate::source::harness::roster::Roster;
 use crate::source::harness::{proxy_credential, sdk_credential};
-use crate::source::intake::{Durable, Intake};
+use crate::source::intake::{Delivery, Durable, Intake};
 use crate::source::intake_queue::IntakeQueue;
 use crate::source::peer::carrier::PeerCarrier;
 use crate::source::peer::channel::Link;
 use crate::source::peer::follower::Follower;
 use crate::source::peer::known;
 use crate::source::peer::standing::Standing;
+use crate::source::redis;
+use crate::source::redis::own_source::Policy;
 use crate::store::Store;
 use crate::store::durable::environment::StoredContent;
-use crate::store::source_status::SourceStatus;
+use crate::store::source_status::{SourceKind, SourceStatus};
+use crate::store::writer::Offered;
 use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
@@ -42,6 +44,8 @@ pub enum Origin {
     File(Box<FileOrigin>),
     Harness(Box<HarnessOrigin>),
     Peer(Box<PeerOrigin>),
+    /// What others write to Redis.
+    Replica { name: String, restored: bool },
 }
 
 pub struct FileOrigin {
@@ -52,18 +56,15 @@ pub struct FileOrigin {
 }
 
 pub struct HarnessOrigin {
-    source: HarnessSource,
-    engine: Arc<Engine>,
+    recipe: Recipe,
+    /// What `data-dir` held of its keys; taken over already where Redis has
+    /// a say.
+    restored: Vec<StoredContent>,
 }
 
 pub struct PeerOrigin {
     follower: Follower,
     restored: bool,
-}
-
-enum HarnessSource {
-    ApiKeys(ApiKeysSource),
-    ProxyKey(ProxyKeySource),
 }
 
 impl Origin {
@@ -82,34 +83,23 @@ impl Origin {
         match &config.mode {
             Mode::Offline(source) => load_file(config, source, intake, durable, status),
             Mode::ApiKeys(mode) => {
-                status.begin(&format!("Harness, by {} API keys", mode.keys.len()), unix_now_ms());
                 let credentials = mode.keys.iter().map(sdk_credential).collect();
-                let restored = restored(durable, credentials)?;
-                let engine = engine(config, intake.store(), queue, counts)?;
-                let source = HarnessSource::ApiKeys(ApiKeysSource {
-                    engine: Arc::clone(&engine),
-                    keys: mode.keys.clone(),
-                    admin: admin(mode),
-                    roster: Arc::new(Roster::new(mode.keys.len())),
-                    status: status.clone(),
-                    restored,
-                });
-                Ok(Origin::Harness(Box::new(HarnessOrigin { source, engine })))
+                let (keys, roster) = (mode.keys.clone(), Arc::new(Roster::new(mode.keys.len())));
+                let keys = Keys::Api { keys, admin: admin(mode), roster };
+                load_harness(config, keys, credentials, (intake, queue), durable, status, counts)
             }
             Mode::ProxyKey(key) => {
-                status.begin("Harness, by a proxy key", unix_now_ms());
-                let restored = restored(durable, BTreeSet::from([proxy_credential(key)]))?;
-                let engine = engine(config, intake.store(), queue, counts)?;
-                let source = HarnessSource::ProxyKey(ProxyKeySource {
-                    engine: Arc::clone(&engine),
-                    key: key.clone(),
-                    status: status.clone(),
-                    restored,
-                });
-                Ok(Origin::Harness(Box::new(HarnessOrigin { source, engine })))
+                let credentials = BTreeSet::from([proxy_credential(key)]);
+                load_harness(config, Keys::Proxy(key.clone()), credentials, (intake, queue), durable, status, counts)
             }
             Mode::Peer(peer) => load_peer(config, peer, (intake, queue), durable, status),
-            Mode::Replica => Err(StartError::Unavailable(config.mode.name())),
+            Mode::Replica => {
+                let name = "Redis, as a replica".to_owned();
+                status.begin(&name, unix_now_ms());
+                restore_shared(intake, durable, &[])?;
+                let restored = !intake.store().index().environments.is_empty();
+                Ok(Origin::Replica { name, restored })
+            }
         }
     }
 
@@ -118,11 +108,9 @@ impl Origin {
     pub fn name(&self) -> String {
         match self {
             Origin::File(origin) => origin.location.name(),
-            Origin::Harness(origin) => match &origin.source {
-                HarnessSource::ApiKeys(source) => format!("Harness, by {} API keys", source.keys.len()),
-                HarnessSource::ProxyKey(_) => "Harness, by a proxy key".to_owned(),
-            },
+            Origin::Harness(origin) => origin.recipe.name(),
             Origin::Peer(origin) => origin.follower.standing.name.clone(),
+            Origin::Replica { name, .. } => name.clone(),
         }
     }
 
@@ -130,11 +118,11 @@ impl Origin {
     #[must_use]
     pub fn roster(&self) -> Option<Arc<Roster>> {
         match self {
-            Origin::Harness(origin) => match &origin.source {
-                HarnessSource::ApiKeys(source) => Some(Arc::clone(&source.roster)),
-                HarnessSource::ProxyKey(_) => None,
+            Origin::Harness(origin) => match &origin.recipe.keys {
+                Keys::Api { roster, .. } => Some(Arc::clone(roster)),
+                Keys::Proxy(_) => None,
             },
-            Origin::File(_) | Origin::Peer(_) => None,
+            Origin::File(_) | Origin::Peer(_) | Origin::Replica { .. } => None,
         }
     }
 
@@ -143,12 +131,10 @@ impl Origin {
     #[must_use]
     pub fn is_restored(&self) -> bool {
         match self {
-            Origin::Harness(origin) => match &origin.source {
-                HarnessSource::ProxyKey(source) => !source.restored.is_empty(),
-                HarnessSource::ApiKeys(_) => false,
-            },
+            Origin::Harness(origin) => matches!(origin.recipe.keys, Keys::Proxy(_)) && !origin.restored.is_empty(),
             Origin::File(_) => false,
             Origin::Peer(origin) => origin.restored,
+            Origin::Replica { restored, .. } => *restored,
         }
     }
 
@@ -159,7 +145,7 @@ impl Origin {
         match self {
             Origin::File(origin) if origin.loaded.environments.is_empty() => None,
             Origin::File(origin) => Some(format!("the directory or archive {}", origin.location.name())),
-            Origin::Harness(_) | Origin::Peer(_) => Some(self.name()),
+            Origin::Harness(_) | Origin::Peer(_) | Origin::Replica { .. } => Some(self.name()),
         }
     }
 
@@ -168,9 +154,9 @@ impl Origin {
     pub fn ask_anew(&self) -> AskAnew {
         match self {
             // A directory is looked at all the time, or once.
-            Origin::File(_) => Arc::new(|_| ()),
+            Origin::File(_) | Origin::Replica { .. } => Arc::new(|_| ()),
             Origin::Harness(origin) => {
-                let engine = Arc::clone(&origin.engine);
+                let engine = Arc::clone(&origin.recipe.engine);
                 Arc::new(move |id| {
                     if let Some(route) = engine.route(id) {
                         route.feed.resync(Instant::now());
@@ -188,7 +174,7 @@ impl Origin {
     #[must_use]
     pub fn carrier(&self) -> Option<Arc<dyn Carrier>> {
         match self {
-            Origin::Harness(origin) => Some(Arc::new(HarnessCarrier { engine: Arc::clone(&origin.engine) })),
+            Origin::Harness(origin) => Some(Arc::new(HarnessCarrier { engine: Arc::clone(&origin.recipe.engine) })),
             Origin::Peer(origin) => {
                 let (line, within) = (Arc::clone(&origin.follower.line), origin.follower.request_timeout);
                 Some(Arc::new(PeerCarrier {
@@ -198,18 +184,20 @@ impl Origin {
                     follower: Arc::clone(&origin.follower.id),
                 }))
             }
-            Origin::File(_) => None,
+            Origin::File(_) | Origin::Replica { .. } => None,
         }
     }
 
-    /// Hands the source over to its tasks.
+    /// Hands the source over to its tasks. `redis`: whoever shares a Redis
+    /// with others is told by them when its own source runs.
     pub fn own_tasks(
         self,
         queue: IntakeQueue,
         background: &mut Supervisor,
         status: SourceStatus,
         stop: &CancellationToken,
-    ) {
+        redis: bool,
+    ) -> Policy {
         match self {
             Origin::File(origin) => {
                 let FileOrigin { location, loaded, reload } = *origin;
@@ -217,18 +205,58 @@ impl Origin {
                     let watch = file::task::run(location, queue, loaded, interval, status, stop.clone());
                     background.own("configuration watch", watch);
                 }
+                Policy::Directory
             }
             Origin::Peer(origin) => {
                 let mut follower = origin.follower;
                 follower.stop = stop.clone();
                 background.own("leader", follower.run());
+                Policy::Directory
             }
-            Origin::Harness(origin) => match origin.source {
-                HarnessSource::ApiKeys(source) => background.own("Harness", source.run(stop.clone())),
-                HarnessSource::ProxyKey(source) => background.own("Harness", source.run(stop.clone())),
-            },
+            Origin::Harness(origin) if redis => Policy::Primary(Box::new(origin.recipe)),
+            Origin::Harness(origin) => {
+                background.own("Harness", origin.recipe.run(origin.restored, stop.clone()));
+                Policy::Directory
+            }
+            Origin::Replica { .. } => Policy::Replica,
         }
     }
+}
+
+fn load_harness(
+    config: &Config,
+    keys: Keys,
+    credentials: BTreeSet<Arc<str>>,
+    (intake, queue): (&mut Intake, &IntakeQueue),
+    durable: Option<&Durable>,
+    status: &SourceStatus,
+    counts: &Arc<UpstreamCounts>,
+) -> Result<Origin, StartError> {
+    let mut restored = restored(durable, credentials)?;
+    let engine = engine(config, intake.store(), queue, counts)?;
+    let recipe = Recipe { engine, status: status.clone(), keys };
+    status.begin(&recipe.name(), unix_now_ms());
+    if config.redis.is_some() {
+        restore_shared(intake, durable, &restored)?;
+        restored.retain(|it| intake.store().index().environment(it.environment.as_str()).is_some());
+    }
+    Ok(Origin::Harness(Box::new(HarnessOrigin { recipe, restored })))
+}
+
+/// Serves what an earlier life had, from Redis or of its own keys: of each
+/// environment what it served last.
+fn restore_shared(intake: &mut Intake, durable: Option<&Durable>, own: &[StoredContent]) -> Result<(), StartError> {
+    let ids = own.iter().map(|it| it.environment.clone()).collect();
+    let now_unix_s = unix_now_ms() / 1000;
+    known::restore(intake, durable, (redis::CREDENTIAL, SourceKind::Redis), (&[], &ids), now_unix_s)?;
+    let index = intake.store().index().clone();
+    let missing = own.iter().filter(|it| index.environment(it.environment.as_str()).is_none());
+    let offered = missing.map(|it| {
+        let (content, credential) = (it.content.clone(), Arc::clone(&it.credential));
+        (it.environment.clone(), Offered { content, credential, ..Offered::default() })
+    });
+    let delivery = Delivery::of(SourceKind::Upstream, offered.collect());
+    intake.swap_in(delivery, now_unix_s).map_err(|error| StartError::Restore(error.into()))
 }
 
 /// The ways to the leaders, checked.
@@ -269,7 +297,13 @@ fn load_peer(
     status.begin(&name, unix_now_ms());
     intake.store().note_origin_heard(0);
     intake.writer().certainty().set_asks(true);
-    let known = known::restore(intake, durable, &peer.environments, unix_now_ms() / 1000)?;
+    let known = known::restore(
+        intake,
+        durable,
+        (crate::source::peer::CREDENTIAL, SourceKind::Peer),
+        (&peer.environments, &BTreeSet::new()),
+        unix_now_ms() / 1000,
+    )?;
     for id in &peer.environments {
         // Asked for by name, so it is missed while it is not there.
         intake.writer().open(&EnvironmentId::new(id));

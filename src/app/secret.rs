@@ -4,7 +4,6 @@
 use aws_lc_rs::hmac;
 
 use crate::config::{Config, Mode, Secret};
-use crate::http::token::TokenKeys;
 use crate::snapshot::item::Digest;
 use crate::store::durable::secrets::random_secret;
 use crate::store::durable::{DataDir, DurableError};
@@ -12,11 +11,25 @@ use crate::store::durable::{DataDir, DurableError};
 /// What is signed with the keys to make a secret of them.
 const LABEL: &[u8] = b"ff-relay SDK token secret 1";
 
-/// Finds the keys of SDK tokens.
+/// What this relay signs with when nobody else has a say.
+#[derive(Clone, Debug)]
+pub struct OwnSecret {
+    pub signing: Secret,
+    /// These verify, too.
+    pub also: Vec<Secret>,
+    /// An operator gave it.
+    pub given: bool,
+    /// Tokens of an earlier life may be signed with it.
+    pub lasts: bool,
+    pub legacy_tokens: bool,
+}
+
+/// Finds the secret of SDK tokens. `shared`: relays will agree on one.
 ///
 /// # Errors
 /// The secrets in `data-dir` cannot be read or written.
-pub fn token_keys(config: &Config, data_dir: Option<&DataDir>) -> Result<TokenKeys, DurableError> {
+pub fn own_secret(config: &Config, data_dir: Option<&DataDir>, shared: bool) -> Result<OwnSecret, DurableError> {
+    let mut lasts = true;
     let mut also: Vec<Secret> = config.http.auth_secret_previous.clone();
     if let Some(directory) = data_dir {
         also.extend(directory.derived_secrets()?);
@@ -34,6 +47,10 @@ pub fn token_keys(config: &Config, data_dir: Option<&DataDir>) -> Result<TokenKe
             derived
         }
         (None, None, Some(directory)) => directory.signing_secret()?,
+        (None, None, None) if shared => {
+            lasts = false;
+            random_secret()
+        }
         (None, None, None) => {
             tracing::warn!(
                 "no auth-secret and no data-dir: SDK tokens are signed with a secret that lasts as long as this process, \
@@ -42,7 +59,8 @@ pub fn token_keys(config: &Config, data_dir: Option<&DataDir>) -> Result<TokenKe
             random_secret()
         }
     };
-    Ok(TokenKeys::new(&signing, &also, config.http.legacy_tokens))
+    let (given, legacy_tokens) = (config.http.auth_secret.is_some(), config.http.legacy_tokens);
+    Ok(OwnSecret { signing, also, given, lasts, legacy_tokens })
 }
 
 /// The same keys give the same secret, on every replica and after every

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,7 @@ use super::announce::{Addresses, announce};
 use super::facts::facts;
 use super::generate::{GenerateError, generate};
 use super::origin::Origin;
+use super::redis::RedisSide;
 use super::{StartError, limits, secret};
 use crate::config::{Config, HttpConfig, Mode};
 use crate::evaluate::CompileOptions;
@@ -84,7 +86,15 @@ impl Relay {
             Some(path) => Some(Durable { directory: Arc::new(DataDir::open(path)?), pending: Arc::default() }),
             None => None,
         };
-        let tokens = secret::token_keys(config, durable.as_ref().map(|durable| &*durable.directory))?;
+        let (stop_listening, stop_background) = (CancellationToken::new(), CancellationToken::new());
+        let mut listening = Supervisor::new(stop_listening.clone());
+        let mut background = Supervisor::new(stop_background.clone());
+        let redis = RedisSide::open(config).await?;
+        let own = secret::own_secret(config, durable.as_ref().map(|durable| &*durable.directory), redis.is_some())?;
+        let tokens = match &redis {
+            Some(redis) => redis.tokens(own, &mut background, &stop_background).await?,
+            None => Arc::new(ArcSwap::from_pointee(own.keys(None))),
+        };
         let (store, writer) = Store::new(store_settings(config));
         let mut intake = Intake::new(store.clone(), writer, durable.clone());
         intake.restore_imports(unix_now_s())?;
@@ -92,8 +102,9 @@ impl Relay {
         let status = SourceStatus::default();
         let upstream = Arc::new(UpstreamCounts::default());
         let origin = Origin::load(config, (&mut intake, &queue), durable.as_ref(), &status, &upstream)?;
-        let (usage, usage_task) = usage(config, &origin, durable.as_ref());
-        let readiness = Arc::new(Readiness::new(facts(config, &store, &origin, &status)));
+        let (usage, usage_task) = usage(config, &origin, redis.as_ref(), durable.as_ref());
+        let receiver = redis.as_ref().and_then(|redis| redis.receiver(config, &usage, origin.carrier()));
+        let readiness = Arc::new(Readiness::new(facts(config, &store, &origin, &status, redis.as_ref().map(|redis| redis.role.subscribe()))));
         let streams = StreamRegistry::new(stream_settings(&config.http));
         let api = Arc::new(Api {
             store: store.clone(),
@@ -115,9 +126,6 @@ impl Relay {
             metrics_readers: tokio::sync::Semaphore::new(crate::http::metrics::MAX_READERS),
         });
 
-        let (stop_listening, stop_background) = (CancellationToken::new(), CancellationToken::new());
-        let mut listening = Supervisor::new(stop_listening.clone());
-        let mut background = Supervisor::new(stop_background.clone());
         let connections = TaskTracker::new();
         let (sdk_listener, sdk) = sdk_listener(config, max_connections, &mut background, &stop_background)?;
         let sdk_site = Site { api: Arc::clone(&api), operations_only: false };
@@ -152,7 +160,10 @@ impl Relay {
         announce(config, &store, &origin.name(), &addresses, max_connections);
         background.own("follower gates", Arc::clone(store.gates()).run(stop_background.clone()));
         background.own("configuration intake", jobs.run(intake, stop_background.clone()));
-        origin.own_tasks(queue, &mut background, status, &stop_background);
+        let policy = origin.own_tasks(queue.clone(), &mut background, status.clone(), &stop_background, redis.is_some());
+        if let Some(redis) = redis {
+            redis.own_task(config, (policy, receiver), (queue, store, status), &mut background, &stop_background);
+        }
         if let Some((task, carrier)) = usage_task {
             background.own("SDK usage", task.run(carrier, stop_background.clone()));
         }
@@ -322,10 +333,20 @@ fn metrics_listener(http: &HttpConfig) -> Result<Option<(Listener, SocketAddr)>,
 type Carried = (UsageTask, Arc<dyn Carrier>);
 
 /// Where SDK usage goes, and the task that carries it, if it goes anywhere.
-fn usage(config: &Config, origin: &Origin, durable: Option<&Durable>) -> (Arc<Usage>, Option<Carried>) {
-    let Some(carrier) = origin.carrier() else { return (Usage::dropped(), None) };
-    // A leader wants to know every target, whatever it does with them.
-    let register = config.upstream.forward_targets || matches!(config.mode, Mode::Peer(_));
+fn usage(
+    config: &Config,
+    origin: &Origin,
+    redis: Option<&RedisSide>,
+    durable: Option<&Durable>,
+) -> (Arc<Usage>, Option<Carried>) {
+    let carrier = match redis {
+        Some(redis) if !matches!(config.mode, Mode::Offline(_)) => Some(redis.carrier(config, origin.carrier())),
+        _ => origin.carrier(),
+    };
+    let Some(carrier) = carrier else { return (Usage::dropped(), None) };
+    // A leader wants to know every target, whatever it does with them; a Go
+    // primary, too.
+    let register = config.upstream.forward_targets || matches!(config.mode, Mode::Peer(_) | Mode::Replica);
     let settings = UsageSettings::new(&config.usage, register);
     let (usage, task) = Usage::active(settings, durable.map(|durable| Arc::clone(&durable.directory)));
     (usage, Some((task, carrier)))

@@ -78,6 +78,9 @@ fn online_sources(settings: &Settings, sentences: &mut Vec<&str>) {
     if given("peer-address") && given("read-replica") {
         sentences.push("peer-address and read-replica are two sources: drop one of them");
     }
+    if given("peer-address") && given("redis-address") {
+        sentences.push("peer-address and redis-address both join relays: drop one of them");
+    }
     if given("read-replica") && !given("redis-address") {
         sentences.push("read-replica reads from Redis: add redis-address, or drop read-replica");
     }

@@ -111,14 +111,6 @@ pub enum Problem {
     /// Options that exclude each other, or that lack another; the sentence says what to do.
     #[error("{0}")]
     Contradiction(String),
-    /// Options that ask for a feature which does not exist yet.
-    #[error("{options}: not available in this version yet: {feature}")]
-    NotYet {
-        /// Names, separated by commas.
-        options: String,
-        /// What is missing.
-        feature: &'static str,
-    },
     /// Nothing says where flags come from.
     #[error(
         "nothing names a source of flags: give -offline with -config-dir, -file-data-source, -api-keys, -proxy-key, -peer-address or -read-replica"

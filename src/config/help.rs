@@ -20,7 +20,7 @@ pub fn text() -> String {
     text.push_str(EXAMPLES);
     text.push_str(RULES);
     for group in Group::ALL {
-        let _ = writeln!(text, "\n{}:", heading(group));
+        let _ = writeln!(text, "\n{}:", group.title());
         for spec in table::all().filter(|spec| spec.group == group) {
             option(&mut text, spec);
         }
@@ -45,27 +45,13 @@ fn option(text: &mut String, spec: &OptionSpec) {
     text.push_str(&wrap(&meaning(spec), 6, WIDTH));
 }
 
-/// The group's title, which says it where nothing of the group exists yet.
-pub(super) fn heading(group: Group) -> String {
-    let title = group.title();
-    if is_unbuilt(group) { format!("{title} ({NOT_YET})") } else { title.to_owned() }
-}
-
-/// The meaning, with the status where the group's heading does not tell it.
+/// The meaning, with the status.
 pub(super) fn meaning(spec: &OptionSpec) -> String {
     match spec.status {
-        Status::NotYet(_) if !is_unbuilt(spec.group) => format!("{} ({NOT_YET})", spec.help),
-        Status::Active | Status::NotYet(_) => spec.help.to_owned(),
+        Status::Active => spec.help.to_owned(),
         Status::NoEffect(why) => format!("{} No effect: {why}.", spec.help),
     }
 }
-
-fn is_unbuilt(group: Group) -> bool {
-    let mut specs = table::all().filter(|spec| spec.group == group);
-    specs.all(|spec| matches!(spec.status, Status::NotYet(_)))
-}
-
-const NOT_YET: &str = "not available in this version yet";
 
 const INTRODUCTION: &str = "\
 ff-relay: a relay proxy for Harness Feature Flags

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::help::{heading, meaning};
+use super::help::meaning;
 use super::option_spec::{Group, OptionSpec};
 use super::table;
 
@@ -12,7 +12,7 @@ pub fn option_table_markdown() -> String {
     let mut text = String::new();
     for group in Group::ALL {
         let separator = if text.is_empty() { "" } else { "\n" };
-        let _ = writeln!(text, "{separator}### {}\n", heading(group));
+        let _ = writeln!(text, "{separator}### {}\n", group.title());
         text.push_str("| flag | variable | default | meaning |\n|---|---|---|---|\n");
         for spec in table::all().filter(|spec| spec.group == group) {
             let _ = writeln!(

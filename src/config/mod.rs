@@ -4,11 +4,10 @@
 //!
 //! The way of a value: `command_line` and `env_file` find texts, `resolve` picks the one that
 //! counts and reads it by its `kind`, `derive` fills in what follows from others,
-//! `contradictions` and `availability` refuse, `remarks` comments, `effective` types.
+//! `contradictions` refuses, `remarks` comments, `effective` types.
 
 mod address;
 mod areas;
-mod availability;
 mod command;
 mod command_line;
 mod contradictions;
@@ -83,19 +82,6 @@ pub fn from_process(args: &[String]) -> Result<Request, Errors> {
 /// # Errors
 /// Everything that is wrong with them, at once.
 pub fn parse(args: &[String], surroundings: &dyn Surroundings) -> Result<Request, Errors> {
-    parse_with(args, surroundings, Unbuilt::Refuse)
-}
-
-/// What to do with options whose feature does not exist yet; tests of what they will mean let
-/// them pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unbuilt {
-    Refuse,
-    #[cfg(test)]
-    Allow,
-}
-
-fn parse_with(args: &[String], surroundings: &dyn Surroundings, unbuilt: Unbuilt) -> Result<Request, Errors> {
     let mut line = command_line::read(args);
     // Somebody who asks for help must get it, whatever else is wrong.
     if line.asks("help") {
@@ -110,9 +96,6 @@ fn parse_with(args: &[String], surroundings: &dyn Surroundings, unbuilt: Unbuilt
     let mut settings = resolve::resolve(table::all(), &line, &layers, surroundings, &mut problems);
     derive::derive(&mut settings, &mut warnings);
     contradictions::find(&settings, &mut problems);
-    if unbuilt == Unbuilt::Refuse {
-        availability::find(&settings, &mut problems);
-    }
     if !names_source(&settings, &problems) {
         problems.push(Problem::NoSource);
     }

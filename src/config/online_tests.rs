@@ -1,4 +1,4 @@
-//! What the options of unbuilt features mean, tested ahead of them.
+//! What the options of online modes and of Redis mean.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::*;
 
 fn read(args: &[&str], surroundings: &Fixed) -> Result<Config, Errors> {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-    match parse_with(&args, surroundings, Unbuilt::Allow)? {
+    match parse(&args, surroundings)? {
         Request::Run(config) => Ok(*config),
         other => panic!("{other:?}"),
     }

@@ -64,8 +64,6 @@ pub enum Scope {
 pub enum Status {
     /// It works.
     Active,
-    /// Refused where it would be in effect; the words name the feature that is missing.
-    NotYet(&'static str),
     /// Taken for the Go proxy's sake, with one warning; the words say why it does nothing.
     NoEffect(&'static str),
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use arc_swap::ArcSwap;
+
 use super::cors::Cors;
 use super::hold::Hold;
 use super::stream::registry::StreamRegistry;
@@ -28,7 +30,8 @@ pub struct ApiSettings {
 #[derive(Debug)]
 pub struct Api {
     pub store: Store,
-    pub tokens: TokenKeys,
+    /// Another relay may add to them.
+    pub tokens: Arc<ArcSwap<TokenKeys>>,
     pub settings: ApiSettings,
     pub cors: Cors,
     pub hold: Hold,

@@ -61,7 +61,7 @@ impl Api {
             }
             self.store.learn(&environment, stored, "");
         }
-        let token = self.tokens.issue(
+        let token = self.tokens.load().issue(
             &snapshot,
             environment.names.load().as_deref(),
             &credentials.key_hash,

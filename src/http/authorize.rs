@@ -52,7 +52,7 @@ impl Api {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(missing()),
         };
-        let claims = Arc::new(self.tokens.verify(token, unix_now_s()).map_err(invalid)?);
+        let claims = Arc::new(self.tokens.load().verify(token, unix_now_s()).map_err(invalid)?);
         if let Ok(mut known) = memo.0.try_lock() {
             *known = Some((header.clone(), Arc::clone(&claims)));
         }

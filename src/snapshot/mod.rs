@@ -58,6 +58,23 @@ pub struct Revision {
     pub digest: Digest,
 }
 
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.epoch, self.sequence, self.digest)
+    }
+}
+
+impl Revision {
+    /// Reads what `Display` wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, ':');
+        let (epoch, sequence, digest) = (parts.next()?, parts.next()?, parts.next()?);
+        let (epoch, sequence) = (Epoch::parse(epoch)?, sequence.parse().ok()?);
+        Some(Revision { epoch, sequence, digest: Digest::from_hex(digest)? })
+    }
+}
+
 /// How the environment is called where its flags say so; "" where not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {

@@ -64,6 +64,22 @@ impl Environment {
         }
     }
 
+    /// Changes how its source is doing. Whoever gives its content tells it.
+    pub fn note_sync(&self, now_ms: i64, change: impl FnOnce(&mut SyncState)) {
+        let before = self.sync.load_full().map(|sync| (*sync).clone()).unwrap_or_default();
+        let mut after = before.clone();
+        change(&mut after);
+        if after.phase != before.phase || before.phase_since_ms == 0 {
+            after.phase_since_ms = now_ms;
+        }
+        if after.stream != before.stream || before.stream_since_ms == 0 {
+            after.stream_since_ms = now_ms;
+        }
+        if after != before {
+            self.sync.store(Some(Arc::new(after)));
+        }
+    }
+
     /// The current snapshot; `None` while the environment was never synced.
     #[must_use]
     pub fn snapshot(&self) -> arc_swap::Guard<Option<Arc<Snapshot>>> {

@@ -8,6 +8,7 @@ pub mod environment;
 pub mod gate;
 pub mod keys;
 pub mod peers;
+pub mod redis_state;
 pub mod source_status;
 pub mod streams;
 pub mod sync_state;
@@ -17,7 +18,7 @@ pub mod writer;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{broadcast, watch};
 
@@ -28,6 +29,7 @@ use environment::Environment;
 use gate::GateTimes;
 use keys::KeyCertainty;
 use peers::Peers;
+use redis_state::RedisState;
 use source_status::PausedSource;
 use streams::OpenStreams;
 use targets::StoredTarget;
@@ -42,7 +44,7 @@ pub struct StoreSettings {
 }
 
 /// Learnt targets that a follower may be behind.
-const LEARNT_AHEAD: usize = 256;
+const LEARNT_AHEAD: usize = 4096;
 
 /// A target that an SDK brought.
 #[derive(Clone, Debug)]
@@ -118,6 +120,7 @@ struct Shared {
     /// When a relay with a source of its own was last heard of, Unix
     /// milliseconds; `None` where this is one.
     origin_heard: watch::Sender<Option<i64>>,
+    redis: ArcSwapOption<RedisState>,
 }
 
 impl Shared {
@@ -147,6 +150,7 @@ impl Store {
             learnt: broadcast::Sender::new(LEARNT_AHEAD),
             origin_heard: watch::Sender::new(None),
             streams: Arc::default(),
+            redis: ArcSwapOption::empty(),
         });
         (Store { shared: Arc::clone(&shared) }, StoreWriter::new(shared))
     }
@@ -223,6 +227,19 @@ impl Store {
     #[must_use]
     pub fn peers(&self) -> &Arc<Peers> {
         &self.shared.peers
+    }
+
+    /// How Redis is doing; `None` without it.
+    #[must_use]
+    pub fn redis(&self) -> Option<Arc<RedisState>> {
+        self.shared.redis.load_full()
+    }
+
+    /// Notes how Redis is doing. Who speaks to it tells it.
+    pub fn note_redis(&self, change: impl FnOnce(&mut RedisState)) {
+        let mut state = self.redis().map(|state| (*state).clone()).unwrap_or_default();
+        change(&mut state);
+        self.shared.redis.store(Some(Arc::new(state)));
     }
 
     /// The SDK streams that are open.

@@ -52,14 +52,9 @@ fn nothing_named_shows_every_option() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused() {
-    for (args, names) in [
-        (&["-read-replica", "-redis-address=r:1"][..], "redis-address, read-replica: not available"),
-        (&["-offline", "-offline-redis", "-redis-address=r:1"], "redis-address, offline-redis: not available"),
-    ] {
-        let text = refusal(args, &Fixed::default());
-        assert!(text.contains(names), "{args:?}: {text}");
-    }
+fn a_follower_of_another_relay_has_no_redis() {
+    let text = refusal(&["-peer-address=a:1", "-redis-address=r:1"], &Fixed::default());
+    assert!(text.contains("drop one of them"), "{text}");
     assert!(offline(&["-offline-redis=false"]).warnings.is_empty());
 }
 

@@ -1,6 +1,5 @@
 //! The option table: every option, once.
 
-mod feature;
 mod harness;
 mod listener;
 mod operation;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::super::kind::{Kind, LARGEST};
 use super::super::option_spec::{Fallback, Group, OptionSpec, Scope, Variable};
-use super::feature;
 
 /// The rows.
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -44,14 +43,11 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "host:port, redis:// or rediss:// (TLS); a list names the seeds of a cluster, or the \
          sentinels.",
     )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS),
+    .scope(Scope::OnlineOrRedis),
     OptionSpec::new(Group::Redis, "redis-username", Kind::Text, Fallback::None, "User name.")
-        .scope(Scope::OnlineOrRedis)
-        .status(feature::REDIS),
+        .scope(Scope::OnlineOrRedis),
     OptionSpec::new(Group::Redis, "redis-password", Kind::Secret, Fallback::None, "Password.")
-        .scope(Scope::OnlineOrRedis)
-        .status(feature::REDIS),
+        .scope(Scope::OnlineOrRedis),
     OptionSpec::new(
         Group::Redis,
         "redis-db",
@@ -59,17 +55,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("0"),
         "Database number.",
     )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS),
+    .scope(Scope::OnlineOrRedis),
     OptionSpec::new(
         Group::Redis,
         "redis-pool-size",
         Kind::Limit,
         Fallback::Derived("10 per core"),
-        "Connections at the same time.",
+        "Connections at the same time, at most; the relay shares one for most of its calls and opens up to 6.",
     )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS),
+    .scope(Scope::OnlineOrRedis),
     OptionSpec::new(
         Group::Redis,
         "redis-sentinel-master",
@@ -77,8 +71,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::None,
         "The master's name; redis-address then lists sentinels.",
     )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS),
+    .scope(Scope::OnlineOrRedis),
     OptionSpec::new(
         Group::Redis,
         "redis-lease",
@@ -86,8 +79,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("10s"),
         "How long a writer that fell silent keeps the right to write.",
     )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS),
+    .scope(Scope::OnlineOrRedis),
     OptionSpec::new(
         Group::Redis,
         "read-replica",
@@ -95,26 +87,23 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("false"),
         "Serve what a primary keeps in Redis, without talking to Harness for flags.",
     )
-    .scope(Scope::Online)
-    .status(feature::REDIS),
+    .scope(Scope::Online),
     OptionSpec::new(
         Group::Redis,
         "metrics-stream-max-len",
         Kind::Count { min: 1, max: LARGEST },
         Fallback::Text("1000"),
-        "Entries kept in the stream of SDK metrics.",
+        "Batches of SDK metrics that wait in Redis; relays keep further ones in memory.",
     )
-    .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS),
+    .scope(Scope::OnlineOrRedis),
     OptionSpec::new(
         Group::Redis,
         "metrics-stream-read-concurrency",
         Kind::Count { min: 1, max: 1024 },
         Fallback::Text("10"),
-        "Readers of that stream.",
+        "Batches of other relays that the primary sends to Harness at the same time.",
     )
     .scope(Scope::OnlineOrRedis)
-    .status(feature::REDIS)
     .variable(Variable::Named("METRIC_STREAM_READ_CONCURRENCY")),
     OptionSpec::new(
         Group::Redis,
@@ -123,6 +112,5 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Fallback::Text("false"),
         "With offline: write the served configuration to Redis for replicas.",
     )
-    .scope(Scope::Always)
-    .status(feature::REDIS),
+    .scope(Scope::Always),
 ];

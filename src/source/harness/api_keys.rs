@@ -57,6 +57,7 @@ struct Driver {
 impl ApiKeysSource {
     /// Feeds the store until told to stop.
     pub async fn run(self, stop: CancellationToken) {
+        self.roster.begin();
         let certainty = self.engine.store.certainty();
         certainty.set_asks(self.admin.is_some());
         let mut stored: HashMap<Arc<str>, StoredContent> =

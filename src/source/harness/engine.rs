@@ -143,6 +143,12 @@ impl Engine {
         !known
     }
 
+    /// The source was stopped: what its feeds still have on their way is not
+    /// served, and another may register.
+    pub fn forget(&self) {
+        self.routes().drain().for_each(|(_, route)| route.feed.withdraw());
+    }
+
     /// Who speaks to upstream for an environment.
     #[must_use]
     pub fn route(&self, environment: &EnvironmentId) -> Option<Route> {

@@ -28,6 +28,7 @@ pub mod progress;
 pub mod proxy_config;
 pub mod proxy_environments;
 pub mod proxy_key;
+pub mod recipe;
 pub mod roster;
 pub mod schedule;
 pub mod session;

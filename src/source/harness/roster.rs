@@ -67,6 +67,12 @@ impl Roster {
         self.len() == 0
     }
 
+    /// The source begins anew: nothing is known of its keys.
+    pub fn begin(&self) {
+        self.keys().iter_mut().for_each(|key| *key = KeyState::default());
+        self.lists().clear();
+    }
+
     /// Notes what became of a key. Returns true if that is news.
     pub fn set(&self, index: usize, state: KeyState) -> bool {
         let mut keys = self.keys();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::feed::Feed;
+use crate::snapshot::content::Content;
 use crate::source::intake::{Delivery, Intake};
 use crate::store::source_status::SourceKind;
 use crate::store::writer::Offered;
@@ -15,11 +16,29 @@ use crate::telemetry::clock::unix_now_ms;
 pub fn apply(intake: &mut Intake, feed: &Feed) {
     feed.unqueue();
     let Some(content) = feed.content() else { return };
+    if is_served(intake, feed, &content) {
+        return;
+    }
     let offered = Offered { content, credential: Arc::clone(&feed.credential), ..Offered::default() };
     let delivery = Delivery::of(SourceKind::Upstream, BTreeMap::from([(feed.id.clone(), offered)]));
     if let Err(error) = intake.swap_in(delivery, unix_now_ms() / 1000) {
         feed.trouble(&format!("upstream's configuration cannot be served: {error}"), unix_now_ms());
     }
+}
+
+/// True if other relays that share a Redis have written the same: their
+/// revision stays until something changes.
+fn is_served(intake: &Intake, feed: &Feed, content: &Content) -> bool {
+    let index = intake.store().index();
+    let Some(environment) = index.environment(feed.id.as_str()) else { return false };
+    if **environment.source.load() != SourceKind::Redis || intake.is_paused(&feed.id) {
+        return false;
+    }
+    let same = environment.snapshot().as_ref().is_some_and(|snapshot| snapshot.revision.digest == content.digest());
+    if same {
+        environment.source.store(Arc::new(SourceKind::Upstream));
+    }
+    same
 }
 
 /// Serves nothing of these any more.

@@ -62,21 +62,24 @@ pub enum RestoreError {
     Prepare(#[from] PrepareError),
 }
 
-/// Serves what an earlier life had of its leader. `wanted` is empty for all.
+/// Serves what an earlier life had of others under a credential: a leader,
+/// or Redis. `wanted` is empty for all; of `elsewhere` something is stored
+/// under another credential, too, and the one that was served last counts.
 ///
 /// # Errors
 /// The data directory cannot be read.
 pub fn restore(
     intake: &mut Intake,
     durable: Option<&Durable>,
-    wanted: &[String],
+    (credential, kind): (&str, SourceKind),
+    (wanted, elsewhere): (&[String], &BTreeSet<EnvironmentId>),
     now_unix_s: i64,
 ) -> Result<Known, RestoreError> {
     let mut known = Known::default();
     let Some(durable) = durable else { return Ok(known) };
-    let (stored, damaged) = durable.directory.read_snapshots(&BTreeSet::from([Arc::from(super::CREDENTIAL)]))?;
+    let (stored, damaged) = durable.directory.read_snapshots(&BTreeSet::from([Arc::from(credential)]))?;
     for error in damaged {
-        tracing::error!(%error, "a stored snapshot is damaged and is not served; the leader gives it again");
+        tracing::error!(%error, "a stored snapshot is damaged and is not served; it is fetched again");
     }
     let mut offered = BTreeMap::new();
     for it in stored {
@@ -88,6 +91,9 @@ pub fn restore(
             None
         });
         let digest = it.content.digest();
+        if elsewhere.contains(&it.environment) && past.as_ref().and_then(|stored| stored.digest) != Some(digest) {
+            continue;
+        }
         // What this relay itself wrote is no state of a leader.
         let leader = past.filter(|stored| stored.past.followed).map(|stored| {
             let whole = stored.digest == Some(digest);
@@ -107,8 +113,8 @@ pub fn restore(
         offered.insert(it.environment, offer);
     }
     if !offered.is_empty() {
-        tracing::info!(environments = offered.len(), "serving what data-dir holds until a leader answers");
-        intake.swap_in(Delivery::of(SourceKind::Peer, offered), now_unix_s)?;
+        tracing::info!(environments = offered.len(), "serving what data-dir holds until its source answers");
+        intake.swap_in(Delivery::of(kind, offered), now_unix_s)?;
     }
     Ok(known)
 }

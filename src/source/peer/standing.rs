@@ -6,9 +6,8 @@ use std::sync::Arc;
 use crate::snapshot::Names;
 use crate::snapshot::content::EnvironmentId;
 use crate::store::Store;
-use crate::store::environment::Environment;
 use crate::store::source_status::SourceStatus;
-use crate::store::sync_state::{Phase, StreamState, SyncState};
+use crate::store::sync_state::{Phase, StreamState};
 
 /// Writes it. Times are Unix milliseconds.
 #[derive(Clone, Debug)]
@@ -25,7 +24,7 @@ impl Standing {
         let index = self.store.index();
         let Some(environment) = index.environment(id.as_str()) else { return };
         environment.names.store(Some(Arc::new(names.clone())));
-        change(environment, now_ms, |sync| {
+        environment.note_sync(now_ms, |sync| {
             (sync.phase, sync.stream) = (Phase::Streaming, StreamState::Connected);
             (sync.synced_at_ms, sync.error) = (Some(now_ms), None);
         });
@@ -34,7 +33,7 @@ impl Standing {
     /// An update could not be served.
     pub fn refused(&self, id: &EnvironmentId, reason: &str, now_ms: i64) {
         if let Some(environment) = self.store.index().environment(id.as_str()) {
-            change(environment, now_ms, |sync| {
+            environment.note_sync(now_ms, |sync| {
                 (sync.phase, sync.error) = (Phase::Stale, Some(format!("an update cannot be served: {reason}")));
             });
         }
@@ -46,7 +45,7 @@ impl Standing {
         let index = self.store.index();
         for environment in known.iter().filter_map(|id| index.environment(id.as_str())) {
             let reason = behind.iter().find(|(id, _)| *id == environment.id.as_str()).map(|(_, reason)| *reason);
-            change(environment, now_ms, |sync| {
+            environment.note_sync(now_ms, |sync| {
                 sync.stream = StreamState::Connected;
                 match reason {
                     Some(reason) => (sync.phase, sync.error) = (Phase::Stale, Some(reason.to_owned())),
@@ -64,7 +63,7 @@ impl Standing {
     /// is behind.
     pub fn lost(&self, reason: &str, stale: bool, now_ms: i64) {
         for environment in self.store.index().environments.values() {
-            change(environment, now_ms, |sync| {
+            environment.note_sync(now_ms, |sync| {
                 sync.stream = StreamState::Disconnected;
                 if stale {
                     (sync.phase, sync.error) = (Phase::Stale, Some(reason.to_owned()));
@@ -79,20 +78,5 @@ impl Standing {
     /// Everything that the leader has is served.
     pub fn complete(&self, now_ms: i64) {
         self.status.good(&self.name, true, now_ms);
-    }
-}
-
-fn change(environment: &Environment, now_ms: i64, change: impl FnOnce(&mut SyncState)) {
-    let before = environment.sync.load_full().map(|sync| (*sync).clone()).unwrap_or_default();
-    let mut after = before.clone();
-    change(&mut after);
-    if after.phase != before.phase || before.phase_since_ms == 0 {
-        after.phase_since_ms = now_ms;
-    }
-    if after.stream != before.stream || before.stream_since_ms == 0 {
-        after.stream_since_ms = now_ms;
-    }
-    if after != before {
-        environment.sync.store(Some(Arc::new(after)));
     }
 }

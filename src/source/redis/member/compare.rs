@@ -1,0 +1,140 @@
+//! Compares what is served with what Redis has, environment by environment,
+//! and does what follows. Words on the bus only make it faster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+
+use super::{COMPARE_EVERY, Member, side_by_side};
+use crate::snapshot::Revision;
+use crate::snapshot::content::EnvironmentId;
+use crate::source::redis::decide::{Stance, Step, decide};
+use crate::source::redis::keys::own;
+use crate::source::redis::link::{Failure, Link};
+use crate::source::redis::truth::read;
+use crate::store::environment::Environment;
+use crate::store::redis_state::RedisRole;
+use crate::store::source_status::SourceKind;
+use crate::telemetry::clock::unix_now_ms;
+
+/// Questions to Redis that are under way at once; they share a connection.
+const AT_ONCE: usize = 64;
+
+/// What Redis has of all environments.
+pub(super) struct There {
+    pub revisions: BTreeMap<EnvironmentId, Option<Revision>>,
+    /// Withdrawn by whoever led.
+    pub gone: BTreeSet<EnvironmentId>,
+}
+
+impl Member {
+    /// Compares everything, and takes or puts what differs.
+    pub(super) async fn compare(&mut self) {
+        self.next_compare = Instant::now() + COMPARE_EVERY;
+        if matches!(self.role, RedisRole::Undecided | RedisRole::Alone) {
+            return;
+        }
+        let outcome = self.compare_all().await;
+        self.note(outcome.as_ref().err());
+        self.compared = outcome.is_ok();
+        if self.compared {
+            let now_ms = unix_now_ms();
+            self.parts.store.note_redis(|state| state.compared_at_ms = Some(now_ms));
+        }
+        self.after_comparison();
+    }
+
+    async fn compare_all(&mut self) -> Result<(), Failure> {
+        let there = look(&self.parts.link, self.served()).await?;
+        let (mut takes, mut puts) = (Vec::new(), Vec::new());
+        let index = self.parts.store.index();
+        for (id, theirs) in &there.revisions {
+            // Loaded after the answer came: it is never the older one.
+            let environment = index.environment(id.as_str());
+            let ours = environment.and_then(|it| it.snapshot().as_ref().map(|snapshot| snapshot.revision));
+            let step = decide(self.stance(environment.map(|it| &**it)), ours.as_ref(), theirs.as_ref());
+            match step {
+                Step::Take if there.gone.contains(id) => {}
+                Step::Take if self.parts.policy.follows() => takes.push(id.clone()),
+                // A directory is right, whatever else was written.
+                Step::Take if ours.is_some() => puts.push((id.clone(), *theirs)),
+                Step::Put => puts.push((id.clone(), *theirs)),
+                Step::Take | Step::Nothing => {}
+            }
+        }
+        drop(index);
+        let leads = self.role == RedisRole::Leads;
+        let unknown = puts.len() + takes.len();
+        self.parts.store.note_redis(|state| state.behind = unknown);
+        self.take(takes).await?;
+        if leads {
+            self.put_back(puts).await?;
+            self.note_equal(&there);
+        } else {
+            self.remove_gone(&there.gone).await;
+        }
+        self.parts.store.note_redis(|state| state.behind = 0);
+        Ok(())
+    }
+
+    fn served(&self) -> BTreeSet<EnvironmentId> {
+        self.parts.store.index().environments.keys().cloned().collect()
+    }
+
+    /// How this relay stands to an environment.
+    pub(super) fn stance(&self, environment: Option<&Environment>) -> Stance {
+        if self.role != RedisRole::Leads {
+            return Stance::Follows;
+        }
+        Stance::Leads { in_sync: environment.is_some_and(is_in_sync) }
+    }
+
+    async fn remove_gone(&mut self, gone: &BTreeSet<EnvironmentId>) {
+        let index = self.parts.store.index();
+        let from_redis = |id: &&EnvironmentId| {
+            let environment = index.environment(id.as_str());
+            environment.is_some_and(|it| **it.source.load() == SourceKind::Redis && it.snapshot().is_some())
+        };
+        let gone: BTreeSet<EnvironmentId> = gone.iter().filter(from_redis).cloned().collect();
+        drop(index);
+        if !gone.is_empty() && self.follows() {
+            self.remove(gone).await;
+        }
+    }
+}
+
+/// True if the environment's own source gave what is served and is not
+/// behind.
+fn is_in_sync(environment: &Environment) -> bool {
+    match **environment.source.load() {
+        SourceKind::File | SourceKind::Import => true,
+        SourceKind::Upstream => environment.sync.load_full().is_some_and(|sync| !sync.is_stale()),
+        SourceKind::Redis | SourceKind::Peer => false,
+    }
+}
+
+/// What Redis has of these environments and of all that are registered.
+pub(super) async fn look(link: &Link, mut ids: BTreeSet<EnvironmentId>) -> Result<There, Failure> {
+    let mut command = redis::Cmd::new();
+    command.arg("HGETALL").arg(own::ENVIRONMENTS);
+    let registered: BTreeMap<String, String> = link.call(&command).await?;
+    let mut gone = BTreeSet::new();
+    for (id, state) in registered {
+        let id = EnvironmentId::new(&id);
+        if state == "gone" {
+            gone.insert(id);
+        } else {
+            ids.insert(id);
+        }
+    }
+    let calls = ids.into_iter().map(|id| revision(link, id).boxed()).collect();
+    let answers = side_by_side(calls, AT_ONCE).await;
+    let revisions = answers.into_iter().collect::<Result<BTreeMap<_, _>, Failure>>()?;
+    Ok(There { revisions, gone })
+}
+
+async fn revision(link: &Link, id: EnvironmentId) -> Result<(EnvironmentId, Option<Revision>), Failure> {
+    let revision = read::revision(link, &id).await?;
+    Ok((id, revision))
+}

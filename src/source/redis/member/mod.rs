@@ -1,0 +1,252 @@
+//! The one task that deals with the other relays: takes what the leader
+//! wrote, or leads and writes itself, and goes from one to the other.
+
+mod compare;
+mod gates;
+mod hear;
+mod keys;
+mod mirror;
+mod put;
+mod roles;
+mod standing;
+mod take;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::keeper::{Keeper, Known, Nudge};
+use super::keys::own;
+use super::lease::{Lease, Says};
+use super::link::{Failure, Link};
+use super::own_source::Policy;
+use super::reader::{Entry, From, Reader};
+use super::truth::plan::Written;
+use super::usage::receiver::Receiver;
+use crate::snapshot::content::EnvironmentId;
+use crate::source::intake_queue::IntakeQueue;
+use crate::store::Store;
+use crate::store::redis_state::RedisRole;
+use crate::store::source_status::SourceStatus;
+use gates::Gates;
+use keys::{Answers, Questions};
+use take::Pending;
+
+/// Everything is compared at this interval, and after every reconnect.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
+
+/// Signs of life, and small things that are looked at again.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Entries of streams that wait.
+const AHEAD: usize = 64;
+
+/// What a member is made of.
+pub struct MemberParts {
+    pub link: Link,
+    pub lease: Lease,
+    pub policy: Policy,
+    pub queue: IntakeQueue,
+    pub store: Store,
+    pub status: SourceStatus,
+    /// Told whenever the role changes.
+    pub role: watch::Sender<RedisRole>,
+    /// For operators and other relays: host and port.
+    pub name: String,
+    /// Takes what other relays send while this one leads; `None` where there
+    /// is no upstream.
+    pub receiver: Option<Receiver>,
+}
+
+/// The task's state.
+pub struct Member {
+    parts: MemberParts,
+    role: RedisRole,
+    /// The lease's token, while this relay leads.
+    token: u64,
+    known: watch::Receiver<Known>,
+    nudge: Nudge,
+    says: watch::Sender<Says>,
+    /// The bus is read, without a gap since the last comparison.
+    reads: bool,
+    /// Everything was compared since the link was lost last.
+    compared: bool,
+    next_compare: Instant,
+    pending: BTreeMap<EnvironmentId, Pending>,
+    /// What Redis has of each environment, as far as this relay wrote or
+    /// took it.
+    written: BTreeMap<EnvironmentId, Written>,
+    /// Served otherwise than the own source has it; shown again when that is
+    /// in sync.
+    overridden: BTreeSet<EnvironmentId>,
+    gates: Gates,
+    questions: Questions,
+    answers: Answers,
+    /// The own source while it runs.
+    source: Option<Running>,
+    /// The receiver while it runs.
+    receiving: Option<Running>,
+    /// Targets that were heard of before their environments were known.
+    early_targets: Vec<Entry>,
+    /// Up to where the bus was heard and dealt with.
+    position: String,
+    tasks: JoinSet<()>,
+}
+
+impl Member {
+    #[must_use]
+    pub fn new(parts: MemberParts) -> Self {
+        let (known, says) = (watch::Sender::new(Known::default()), watch::Sender::new(Says::default()));
+        let nudge = Nudge::default();
+        let mut tasks = JoinSet::new();
+        let heard = known.subscribe();
+        tasks.spawn(
+            Keeper {
+                lease: parts.lease.clone(),
+                takes: parts.policy.leads(),
+                says: says.subscribe(),
+                nudge: nudge.clone(),
+                known,
+            }
+            .run(),
+        );
+        Member {
+            role: RedisRole::Undecided,
+            token: 0,
+            known: heard,
+            nudge,
+            says,
+            reads: false,
+            compared: false,
+            next_compare: Instant::now() + COMPARE_EVERY,
+            pending: BTreeMap::new(),
+            written: BTreeMap::new(),
+            overridden: BTreeSet::new(),
+            gates: Gates::default(),
+            questions: Questions::default(),
+            answers: Answers::default(),
+            source: None,
+            receiving: None,
+            early_targets: Vec::new(),
+            position: "0-0".to_owned(),
+            tasks,
+            parts,
+        }
+    }
+
+    /// Until told to stop; then what is not written is written, and the
+    /// lease given back.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let (heard, mut hearing) = mpsc::channel(AHEAD);
+        let streams = vec![
+            (own::BUS, From::Now),
+            (own::ACKS, From::Now),
+            (own::TARGETS, From::Oldest),
+            (own::LARGE_TARGETS, From::Oldest),
+        ];
+        self.tasks.spawn(Reader { link: self.parts.link.clone(), streams, heard }.run());
+        let (store, link) = (self.parts.store.clone(), self.parts.link.clone());
+        self.tasks.spawn(super::targets::share(store, link, self.parts.lease.id.clone()));
+        self.begin();
+        let store = self.parts.store.clone();
+        let mut changes = store.changes();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let (leads, follows) = (self.role == RedisRole::Leads, self.follows());
+            let (compare_at, pending_at) = (self.next_compare, self.pending_at());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = self.known.changed() => self.change_role().await,
+                heard = hearing.recv() => match heard {
+                    Some(heard) => self.hear(heard).await,
+                    None => break,
+                },
+                _ = changes.changed(), if leads => self.put_changes().await,
+                answer = self.answers.next(), if leads => self.answer(answer).await,
+                () = tokio::time::sleep_until(pending_at.into()), if follows && !self.pending.is_empty() => self.take_pending().await,
+                () = tokio::time::sleep_until(compare_at.into()) => self.compare().await,
+                () = store.certainty().asked(), if follows => self.ask().await,
+                _ = tick.tick() => self.tick().await,
+                // None of them ends by itself: one has panicked.
+                Some(ended) = self.tasks.join_next() => {
+                    tracing::error!(?ended, "a part of what relays share in Redis failed");
+                    return;
+                }
+                () = ended(&mut self.receiving) => {
+                    tracing::error!("receiving SDK metrics of other relays ended");
+                    return;
+                }
+                () = ended(&mut self.source) => {
+                    tracing::error!("the synchronisation with the own source ended");
+                    return;
+                }
+            }
+        }
+        self.end().await;
+    }
+
+    /// True while it serves what another relay wrote.
+    fn follows(&self) -> bool {
+        matches!(self.role, RedisRole::StandsBy | RedisRole::Replica) && self.parts.policy.follows()
+    }
+
+    /// Notes how a call to Redis went, and says it once.
+    fn note(&mut self, failure: Option<&Failure>) {
+        let now_ms = crate::telemetry::clock::unix_now_ms();
+        let error = failure.map(ToString::to_string);
+        let before = self.parts.store.redis().and_then(|state| state.error.clone());
+        if before.is_some() == error.is_some() && error.is_none() {
+            return;
+        }
+        match (&before, &error) {
+            (None, Some(reason)) => {
+                tracing::error!(redis = self.parts.link.name(), reason, "Redis cannot be used; what is in memory is served");
+            }
+            (Some(_), None) => tracing::info!(redis = self.parts.link.name(), "Redis can be used again"),
+            _ => {}
+        }
+        self.parts.store.note_redis(|state| {
+            if state.error.is_some() != error.is_some() {
+                state.since_ms = now_ms;
+            }
+            state.error = error;
+        });
+    }
+}
+
+/// A task that runs while this relay has a role.
+type Running = (CancellationToken, tokio::task::JoinHandle<()>);
+
+async fn ended(running: &mut Option<Running>) {
+    match running {
+        // How it ended the join handle says; that it did is enough here.
+        Some((_, task)) => drop(task.await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Runs calls side by side, a few at a time, and gives their answers in any
+/// order.
+async fn side_by_side<T: Send>(calls: Vec<BoxFuture<'_, T>>, at_once: usize) -> Vec<T> {
+    use futures_util::StreamExt as _;
+    futures_util::stream::iter(calls).buffer_unordered(at_once).collect().await
+}
+
+/// The identifier of another relay in the gates of environments. Followers
+/// over gRPC have small numbers.
+fn gate_number(relay: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    relay.hash(&mut hasher);
+    hasher.finish() | 1 << 63
+}
+
+/// Shared by the parts of the member: what is served of an environment.
+type Served = Arc<crate::snapshot::Snapshot>;

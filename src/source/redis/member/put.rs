@@ -1,0 +1,229 @@
+//! What the leader writes: only what differs from what it wrote before.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::compare::There;
+use super::{Member, Served};
+use crate::snapshot::content::EnvironmentId;
+use crate::snapshot::{Names, Revision};
+use crate::source::redis::bus::{Changed, FIELD, Word};
+use crate::source::redis::keys::own;
+use crate::source::redis::link::Failure;
+use crate::source::redis::truth::plan::{TruthPlan, Written};
+use crate::source::redis::truth::read;
+use crate::source::redis::truth::script::{self, EnvironmentWrite, Outcome};
+use crate::store::environment::Environment;
+
+impl Member {
+    /// Writes every environment that was swapped since.
+    pub(super) async fn put_changes(&mut self) {
+        let index = self.parts.store.index().clone();
+        let mut failed = None;
+        for environment in index.sorted() {
+            let Some(snapshot) = environment.snapshot().clone() else { continue };
+            let known = self.written.get(&environment.id);
+            // What nobody compared yet may be older than what is there.
+            let Some(known) = known.cloned() else { continue };
+            let names = names_of(environment, &snapshot);
+            if known.snapshot.revision == snapshot.revision && known.names == names {
+                continue;
+            }
+            if let Err(failure) = self.put(environment, &snapshot, names, Some(known)).await {
+                failed = Some(failure);
+                break;
+            }
+        }
+        let fresh: Vec<_> = index.sorted().into_iter().filter(|it| self.is_new_here(it)).map(|it| it.id.clone()).collect();
+        if failed.is_none() && !fresh.is_empty() {
+            failed = self.look_at_new(fresh).await.err();
+        }
+        if failed.is_none() {
+            failed = self.put_removals(&index.environments.keys().cloned().collect()).await.err();
+        }
+        if failed.is_some() {
+            // SDKs are told all the same.
+            self.gates.leave(&self.parts.store);
+        }
+        self.note(failed.as_ref());
+    }
+
+    fn is_new_here(&self, environment: &Environment) -> bool {
+        !self.written.contains_key(&environment.id) && environment.snapshot().is_some()
+    }
+
+    /// Environments that this relay has not dealt with since it leads.
+    async fn look_at_new(&mut self, ids: Vec<EnvironmentId>) -> Result<(), Failure> {
+        use crate::source::redis::decide::{Step, decide};
+        let mut puts = Vec::new();
+        for id in ids {
+            let theirs = read::revision(&self.parts.link, &id).await?;
+            let Some(environment) = self.parts.store.index().environment(id.as_str()).cloned() else { continue };
+            let ours = environment.snapshot().as_ref().map(|snapshot| snapshot.revision);
+            match decide(self.stance(Some(&environment)), ours.as_ref(), theirs.as_ref()) {
+                Step::Put => puts.push((id, theirs)),
+                // Taken by the next comparison.
+                Step::Take if self.parts.policy.follows() => {}
+                Step::Take => puts.push((id, theirs)),
+                Step::Nothing => self.note_written(&environment),
+            }
+        }
+        self.put_back(puts).await
+    }
+
+    /// Writes environments whose state in Redis is another one, or missing.
+    pub(super) async fn put_back(&mut self, puts: Vec<(EnvironmentId, Option<Revision>)>) -> Result<(), Failure> {
+        for (id, theirs) in puts {
+            if theirs.is_some() {
+                self.learn_served(&id).await?;
+            }
+            let Some(environment) = self.parts.store.index().environment(id.as_str()).cloned() else { continue };
+            let Some(snapshot) = environment.snapshot().clone() else { continue };
+            let names = names_of(&environment, &snapshot);
+            let known = self.written.get(&id).filter(|known| Some(known.snapshot.revision) == theirs).cloned();
+            self.put(&environment, &snapshot, names, known).await?;
+        }
+        Ok(())
+    }
+
+    /// SDKs may have been given higher versions by whoever wrote what is
+    /// there.
+    async fn learn_served(&mut self, id: &EnvironmentId) -> Result<(), Failure> {
+        let served = match read::whole(&self.parts.link, id).await {
+            Ok(truth) => truth.map(|truth| truth.served()),
+            Err(Failure::Wrong(reason)) => {
+                tracing::warn!(environment = %id, reason, "what Redis has is damaged and is written anew");
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        if let Some(served) = served {
+            let id = id.clone();
+            let _ = self.parts.queue.run(move |intake| intake.learn_served(&id, served)).await;
+        }
+        Ok(())
+    }
+
+    /// Writes one environment. `known` is what is there for certain.
+    async fn put(
+        &mut self,
+        environment: &Arc<Environment>,
+        snapshot: &Served,
+        names: Names,
+        known: Option<Written>,
+    ) -> Result<(), Failure> {
+        let mut base = known;
+        // At most twice: a base that moved is not looked for again.
+        for _ in 0..2 {
+            let truth = match &base {
+                Some(known) => TruthPlan::between(known, snapshot, &names),
+                None => TruthPlan::whole(snapshot, &names),
+            };
+            let word = Word::Changed(Changed {
+                environment: environment.id.clone(),
+                from: base.as_ref().map(|known| known.snapshot.revision).filter(|_| truth.named.is_some()),
+                to: snapshot.revision,
+                named: truth.named.clone().unwrap_or_default(),
+            });
+            let mirror = self.plan_mirror(base.as_ref().map(|known| &*known.snapshot), snapshot);
+            let write = EnvironmentWrite {
+                id: &environment.id,
+                token: self.token,
+                revision: Some(snapshot.revision),
+                truth,
+                mirror,
+                word: Some(word.clone()),
+            };
+            match script::write(&self.parts.link, &write).await? {
+                Outcome::Done { bus } => {
+                    let told = if self.parts.link.is_cluster() { self.tell_apart(&write, word).await? } else { bus };
+                    self.gates.written(environment, snapshot.place, told);
+                    self.written.insert(environment.id.clone(), Written { snapshot: Arc::clone(snapshot), names });
+                    return Ok(());
+                }
+                Outcome::Moved => base = None,
+                Outcome::Fenced { token } => return Err(self.fenced(token)),
+            }
+        }
+        Err(Failure::Wrong(format!("environment {} in Redis changes under the leader's hands", environment.id)))
+    }
+
+    /// A later holder of the lease has written.
+    fn fenced(&mut self, token: u64) -> Failure {
+        self.nudge.saw(token);
+        self.nudge.wake();
+        Failure::Refused("another primary leads; this one's late writes are refused".to_owned())
+    }
+
+    /// Withdraws from Redis what is served no more.
+    async fn put_removals(&mut self, served: &BTreeSet<EnvironmentId>) -> Result<(), Failure> {
+        let gone: Vec<EnvironmentId> = self.written.keys().filter(|id| !served.contains(*id)).cloned().collect();
+        for id in gone {
+            let Some(written) = self.written.get(&id).cloned() else { continue };
+            let write = EnvironmentWrite {
+                id: &id,
+                token: self.token,
+                revision: None,
+                truth: TruthPlan::default(),
+                mirror: self.plan_removal(&written.snapshot),
+                word: Some(Word::Gone(id.clone())),
+            };
+            match script::write(&self.parts.link, &write).await? {
+                Outcome::Done { .. } => {
+                    if self.parts.link.is_cluster() {
+                        self.tell_apart(&write, Word::Gone(id.clone())).await?;
+                    }
+                    self.written.remove(&id);
+                }
+                Outcome::Moved => {}
+                Outcome::Fenced { token } => return Err(self.fenced(token)),
+            }
+        }
+        Ok(())
+    }
+
+    /// On a cluster: what one script cannot write with the truth.
+    async fn tell_apart(&mut self, write: &EnvironmentWrite<'_>, word: Word) -> Result<Option<String>, Failure> {
+        let mut command = redis::Cmd::new();
+        command.arg("HSET").arg(own::ENVIRONMENTS).arg(write.id.as_str());
+        command.arg(script::registered(write.revision.is_some()));
+        let _: i64 = self.parts.link.call(&command).await?;
+        if let Some(mirror) = &write.mirror {
+            self.write_mirror(mirror).await?;
+        }
+        self.tell(&word).await.map(Some)
+    }
+
+    /// Puts a word on the bus; gives its entry's id.
+    pub(super) async fn tell(&self, word: &Word) -> Result<String, Failure> {
+        let mut command = redis::Cmd::new();
+        command.arg("XADD").arg(own::BUS).arg("MAXLEN").arg("~").arg(script::STREAM_ENTRIES).arg("*");
+        command.arg(FIELD).arg(word.write());
+        self.parts.link.call(&command).await
+    }
+
+    /// Remembers what is there already.
+    pub(super) fn note_equal(&mut self, there: &There) {
+        let index = self.parts.store.index().clone();
+        for (id, theirs) in &there.revisions {
+            let Some(environment) = index.environment(id.as_str()) else { continue };
+            let ours = environment.snapshot().as_ref().map(|snapshot| snapshot.revision);
+            if ours.is_some() && ours == *theirs && !self.written.contains_key(id) {
+                self.note_written(environment);
+            }
+        }
+    }
+
+    fn note_written(&mut self, environment: &Arc<Environment>) {
+        if let Some(snapshot) = environment.snapshot().clone() {
+            let names = names_of(environment, &snapshot);
+            self.gates.written(environment, snapshot.place, None);
+            self.written.insert(environment.id.clone(), Written { snapshot, names });
+        }
+    }
+}
+
+fn names_of(environment: &Environment, snapshot: &Served) -> Names {
+    let told = environment.names.load_full();
+    told.map_or_else(|| snapshot.names.clone(), |names| names.or(&snapshot.names))
+}

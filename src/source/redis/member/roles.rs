@@ -1,0 +1,193 @@
+//! From role to role. The own source is started and stopped here and nowhere
+//! else.
+
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Member;
+use crate::source::redis::bus::Word;
+use crate::source::redis::keeper::Tenure;
+use crate::source::redis::own_source::Policy;
+use crate::store::redis_state::{LeaseHolder, RedisRole};
+use crate::telemetry::clock::unix_now_ms;
+
+impl Member {
+    /// Says what there is before anything was heard.
+    pub(super) fn begin(&mut self) {
+        let (name, id) = (self.parts.link.name().to_owned(), self.parts.lease.id.clone());
+        self.parts.store.note_redis(|state| {
+            (state.name, state.id, state.since_ms) = (name, id, unix_now_ms());
+        });
+        self.says.send_modify(|says| says.name.clone_from(&self.parts.name));
+    }
+
+    /// The keeper has news.
+    pub(super) async fn change_role(&mut self) {
+        let known = self.known.borrow_and_update().clone();
+        let holder = known.holder.as_ref().map(|it| LeaseHolder {
+            id: it.id.clone(),
+            name: it.says.name.clone(),
+            token: it.token,
+            since_ms: it.since_ms,
+        });
+        self.parts.store.note_redis(|state| state.holder = holder);
+        if let Some(reason) = &known.error {
+            let failure = crate::source::redis::link::Failure::Away { reason: reason.clone(), uncertain: false };
+            self.note(Some(&failure));
+        } else {
+            self.note(None);
+        }
+        let (role, token) = match (&known.tenure, &self.parts.policy) {
+            (Tenure::Unknown, _) => return,
+            (_, Policy::Replica) => (RedisRole::Replica, 0),
+            (Tenure::Held { token }, _) => (RedisRole::Leads, *token),
+            (Tenure::Other, _) => (RedisRole::StandsBy, 0),
+            (Tenure::Away { .. }, _) => (RedisRole::Alone, 0),
+        };
+        if role != self.role || token != self.token {
+            self.enter(role, token).await;
+        } else if self.follows() {
+            self.standing_of_holder();
+        }
+    }
+
+    async fn enter(&mut self, role: RedisRole, token: u64) {
+        let before = std::mem::replace(&mut self.role, role);
+        self.token = token;
+        if before != role {
+            tracing::info!(redis = self.parts.link.name(), role = %role, before = %before, "role among the relays");
+        }
+        self.parts.store.note_redis(|state| state.role = role);
+        self.parts.role.send_replace(role);
+        if role != RedisRole::Leads {
+            self.gates.leave(&self.parts.store);
+            self.stop_receiving().await;
+        }
+        match role {
+            RedisRole::Leads => {
+                if before == RedisRole::StandsBy {
+                    self.pending.clear();
+                }
+                // Whatever was written before may have been lost or changed.
+                self.written.clear();
+                self.compare().await;
+                self.start_source();
+                self.start_receiving();
+            }
+            RedisRole::Alone => {
+                self.pending.clear();
+                self.start_source();
+            }
+            RedisRole::StandsBy | RedisRole::Replica => {
+                self.stop_source().await;
+                self.compare().await;
+            }
+            RedisRole::Undecided | RedisRole::FollowsGo => {}
+        }
+        // The source's certainty is its own again, or the leader's.
+        self.settle_certainty();
+    }
+
+    fn start_source(&mut self) {
+        let Policy::Primary(source) = &self.parts.policy else { return };
+        if self.source.is_none() {
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(source.run(stop.clone()));
+            self.source = Some((stop, task));
+        }
+    }
+
+    fn start_receiving(&mut self) {
+        if let (Some(receiver), None) = (&self.parts.receiver, &self.receiving) {
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(receiver.clone().run(stop.clone()));
+            self.receiving = Some((stop, task));
+        }
+    }
+
+    async fn stop_receiving(&mut self) {
+        if let Some((stop, task)) = self.receiving.take() {
+            stop.cancel();
+            if let Err(error) = task.await {
+                tracing::error!(%error, "receiving SDK metrics of other relays did not end in order");
+            }
+        }
+    }
+
+    pub(super) async fn stop_source(&mut self) {
+        let Policy::Primary(source) = &self.parts.policy else { return };
+        if let Some((stop, task)) = self.source.take() {
+            stop.cancel();
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the own source did not end in order");
+            }
+            source.forget();
+        }
+        self.overridden.clear();
+        // Jobs that it ordered are done, or find that it is forgotten.
+        let _ = self.parts.queue.run(|_| ()).await;
+    }
+
+    /// The process ends.
+    pub(super) async fn end(mut self) {
+        if self.role == RedisRole::Leads {
+            self.put_changes().await;
+        }
+        self.stop_receiving().await;
+        self.stop_source().await;
+        if self.role == RedisRole::Leads {
+            self.tasks.abort_all();
+            let given_back = match self.parts.lease.give_back().await {
+                Ok(()) => self.tell(&Word::Released).await.map(drop),
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = given_back {
+                tracing::warn!(reason = %failure, "the lease could not be given back; the next primary waits until it runs out");
+            }
+        }
+    }
+
+    pub(super) async fn tick(&mut self) {
+        self.acknowledge().await;
+        if self.role == RedisRole::Leads {
+            self.gates.expire(&self.parts.store, Instant::now());
+            self.show_again().await;
+            self.withdraw_strangers().await;
+            self.put_changes().await;
+            self.speak();
+        }
+        self.questions.expire(self.parts.store.certainty(), Instant::now());
+        self.settle_certainty();
+        let relays = self.gates.names();
+        if self.parts.store.redis().is_some_and(|state| state.relays != relays) {
+            self.parts.store.note_redis(|state| state.relays = relays);
+        }
+    }
+
+    /// Serves what the own source has where something else was put in its
+    /// place, now that it is in sync.
+    async fn show_again(&mut self) {
+        let Policy::Primary(source) = &self.parts.policy else { return };
+        let again: Vec<_> = {
+            let index = self.parts.store.index();
+            let in_sync = |id: &&crate::snapshot::content::EnvironmentId| {
+                let environment = index.environment(id.as_str());
+                environment.and_then(|it| it.sync.load_full()).is_some_and(|sync| !sync.is_stale())
+            };
+            self.overridden.iter().filter(in_sync).cloned().collect()
+        };
+        for id in again {
+            source.serve_again(&id).await;
+            self.overridden.remove(&id);
+        }
+    }
+
+    async fn withdraw_strangers(&mut self) {
+        let Policy::Primary(source) = &self.parts.policy else { return };
+        let strangers = source.strangers(&self.parts.store.index());
+        if !strangers.is_empty() {
+            self.remove(strangers.into_iter().collect()).await;
+        }
+    }
+}
