@@ -43,6 +43,9 @@ pub(super) fn reconcile(
     let kind = rules.kind;
     let list = List::read(kind, found.list.as_deref());
     if let Some(damage) = &list.damage {
+        if list.copies.is_empty() && found.singles.is_empty() {
+            return Err(format!("the list of {kind}s {damage}, and there are no single keys"));
+        }
         problems.push(format!("the list of {kind}s {damage}; single keys are used where it does not help"));
     }
     let singles: BTreeMap<&str, Reading> =

@@ -71,6 +71,25 @@ fn read_nothing(file: &str) -> String {
 }
 
 #[test]
+fn what_a_proxy_has_not_filled_yet_is_not_served() {
+    let none = BTreeSet::new();
+    let (mut keys, _) = recorded(V1);
+    keys.remove(&format!("env-{SECOND}-segments"));
+    assert!(read(&found(&keys, SECOND), &none).unwrap_err().contains("list of segments"));
+    keys.retain(|key, _| !key.starts_with(&format!("env-{SECOND}-feature")));
+    assert!(read(&found(&keys, SECOND), &none).unwrap_err().contains("nothing but SDK keys"));
+    keys.insert(format!("env-{SECOND}-segments"), b"[]".to_vec());
+    assert!(read(&found(&keys, SECOND), &none).unwrap_err().contains("list of flags"));
+    // v2 stores no list for nothing.
+    keys.retain(|key, _| !key.starts_with(&format!("env-{SECOND}-")));
+    keys.insert(format!("env-{SECOND}-api-configs"), b"[]".to_vec());
+    let empty = read(&found(&keys, SECOND), &none).unwrap();
+    assert!(empty.content.items().next().is_none());
+    // The auth-key keys are newer than their list.
+    assert_eq!((empty.content.key_hashes.len(), empty.problems.len()), (1, 2));
+}
+
+#[test]
 fn texts_are_kept_and_first_clauses_are_not() {
     let read = take(V2, FIRST);
     let text = |kind: ItemKind, name: &str| {

@@ -18,7 +18,6 @@ use crate::source::redis::keys::go::AUTH_KEY_PREFIX;
 pub(super) fn read(found: &Found, problems: &mut Vec<String>) -> Vec<KeyHash> {
     let known: BTreeSet<KeyHash> = found.auth_keys.iter().copied().collect();
     match found.api_configs.as_deref().map(listed) {
-        None => {}
         Some(None) => {
             problems.push("the list of SDK keys (api-configs) cannot be read; the auth-key keys are used".into())
         }
@@ -27,7 +26,7 @@ pub(super) fn read(found: &Found, problems: &mut Vec<String>) -> Vec<KeyHash> {
             listed.len(),
             known.len()
         )),
-        Some(Some(_)) => {}
+        None | Some(Some(_)) => {}
     }
     known.into_iter().collect()
 }

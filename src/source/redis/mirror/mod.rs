@@ -2,7 +2,7 @@
 //! (`redis.md`). Pure: no Redis, no clock.
 //!
 //! What is written differs from the source's text ([`Item::text`]) in two
-//! ways only, see [`stored`]: `version` is the served one, because nothing
+//! ways only (`stored`): `version` is the served one, because nothing
 //! travels beside the mirror that could say it and SDKs go from relay to Go
 //! proxy and back; and `rules` are filled where the offline directory fills
 //! them. So what is read back has the digest of what was written only where

@@ -78,22 +78,22 @@ fn only_what_changed_is_written_and_told_with_served_versions() {
     let plan = plan(Some(&before), &after);
     let served = after.flag("a").unwrap().version;
     assert!(served > 3);
-    let a = format!(r#"{{"feature":"a","version":{served},"x":2}}"#);
-    let c = r#"{"feature":"c","version":1}"#;
-    let (k, l, m) = (Digest::of(b"k"), Digest::of(b"l"), Digest::of(b"m"));
-    let mut rows = [(l, format!("auth-key-{l} -")), (m, format!("auth-key-{m} = \"e-1\""))];
+    let patched = format!(r#"{{"feature":"a","version":{served},"x":2}}"#);
+    let created = r#"{"feature":"c","version":1}"#;
+    let (kept, lost, new) = (Digest::of(b"k"), Digest::of(b"l"), Digest::of(b"m"));
+    let mut rows = [(lost, format!("auth-key-{lost} -")), (new, format!("auth-key-{new} = \"e-1\""))];
     rows.sort();
     let [(_, first), (_, second)] = rows;
-    let mut hashes = [k, m];
+    let mut hashes = [kept, new];
     hashes.sort();
     assert_eq!(
         shown(&plan.writes),
         [
-            format!("env-e-1-feature-config-a = {a}"),
+            format!("env-e-1-feature-config-a = {patched}"),
             "env-e-1-feature-config-b -".to_owned(),
-            format!("env-e-1-feature-config-c = {c}"),
+            format!("env-e-1-feature-config-c = {created}"),
             "env-e-1-target-config-t -".to_owned(),
-            format!("env-e-1-feature-configs = [{a},{c}]"),
+            format!("env-e-1-feature-configs = [{patched},{created}]"),
             "env-e-1-target-configs -".to_owned(),
             format!("env-e-1-feature-configs-latest = \"{}\"", plan.flags_latest),
             format!("env-e-1-api-configs = [\"auth-key-{}\",\"auth-key-{}\"]", hashes[0], hashes[1]),

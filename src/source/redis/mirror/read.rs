@@ -40,6 +40,9 @@ pub fn read(found: &Found, named: &BTreeSet<ItemKey>) -> Result<Read, String> {
     if layout == Layout::V1 {
         problems.push("a Go proxy v1 wrote this: it drops serving rules, so segments may have too few targets".into());
     }
+    if found.flags.list.is_none() && found.flags.singles.is_empty() {
+        problems.push("no flag is stored: the environment has none, or is not filled yet".into());
+    }
     let mut items = Vec::new();
     for (kind, found) in [(ItemKind::Flag, &found.flags), (ItemKind::Segment, &found.segments)] {
         items.extend(reconcile(&Rules { kind, layout, named }, found, &mut problems)?);
@@ -59,6 +62,7 @@ fn complete(found: &Found, layout: Layout) -> Result<(), String> {
     let (no_flags, no_segments) = (is_empty(&found.flags), is_empty(&found.segments));
     match layout {
         Layout::V1 if no_flags && no_segments && found.auth_keys.is_empty() => Err("nothing is stored".into()),
+        Layout::V1 if no_flags && no_segments => Err("nothing but SDK keys is stored".into()),
         Layout::V1 if no_flags => Err("the list of flags is not stored".into()),
         Layout::V1 if no_segments => Err("the list of segments is not stored".into()),
         _ => Ok(()),
