@@ -85,7 +85,8 @@ impl Member {
         if let Some(reason) = &trouble {
             self.parts.status.bad(reason, now_ms);
         } else if self.compared {
-            self.parts.status.good(&self.source_name(), false, now_ms);
+            let served = !self.parts.store.index().environments.is_empty();
+            self.parts.status.good(&self.source_name(), served, now_ms);
         }
     }
 
