@@ -131,8 +131,7 @@ impl Blocking {
             Topology::Sentinel(sentinels) => (None, sentinels.connect(&dialler.entry).await?),
             Topology::Cluster(cluster) => {
                 let connecting = cluster.connect_to_one(&dialler.entry);
-                let (server, connection) =
-                    timeout(limit, connecting).await.map_err(|_| Failure::silent(false))??;
+                let (server, connection) = timeout(limit, connecting).await.map_err(|_| Failure::silent(false))??;
                 (Some(server), connection)
             }
         };

@@ -46,11 +46,8 @@ impl Connection {
 impl Dialler {
     pub fn new(config: &RedisConfig, ca_bundle: Option<&Path>, connect_timeout: Duration) -> Result<Self, LinkError> {
         let entry = Entry::new(config, ca_bundle, connect_timeout)?;
-        let mut servers: Vec<Server> = config
-            .addresses
-            .iter()
-            .map(|address| Server { host: address.host.clone(), port: address.port })
-            .collect();
+        let mut servers: Vec<Server> =
+            config.addresses.iter().map(|address| Server { host: address.host.clone(), port: address.port }).collect();
         let topology = match &config.topology {
             RedisTopology::Cluster => Topology::Cluster(Cluster::new(servers, &entry)?),
             RedisTopology::Sentinel { master } => Topology::Sentinel(Sentinels::new(servers, master.clone())),

@@ -66,7 +66,8 @@ pub(super) fn judge(error: &RedisError, secrets: &[String]) -> Verdict {
 fn of_connection(error: &RedisError, secrets: &[String]) -> Verdict {
     let text = clean(&error.to_string(), secrets);
     if text.contains("invalid peer certificate") {
-        let advice = format!("its certificate is not trusted ({text}); add its CA to ca-bundle, and use the name in it");
+        let advice =
+            format!("its certificate is not trusted ({text}); add its CA to ca-bundle, and use the name in it");
         return Verdict::of(Failure::Refused(advice), true);
     }
     let reason = if error.is_timeout() { "it does not answer in time".to_owned() } else { text };
@@ -88,7 +89,9 @@ fn of_server(error: &RedisError, secrets: &[String]) -> Verdict {
         }
         // Demoted; where there is another master, connecting anew finds it.
         "READONLY" | "UNBLOCKED" => Verdict::of(Failure::away(said), true),
-        "MOVED" | "ASK" => refused("it is a part of a Redis Cluster; list several of its servers in redis-address", false),
+        "MOVED" | "ASK" => {
+            refused("it is a part of a Redis Cluster; list several of its servers in redis-address", false)
+        }
         "WRONGPASS" => Verdict::of(Failure::Refused(PASSWORD.to_owned()), true),
         "NOAUTH" => refused("it wants a password; give redis-password", true),
         "NOPERM" => refused("the user lacks a permission; extend its ACL", false),
@@ -193,7 +196,8 @@ mod tests {
 
     #[test]
     fn texts_hold_no_secrets() {
-        let text = verdict("ERR key-8d0a-e1-inventory holds s3cret and key-x-inventory, a key-word").failure.to_string();
+        let text =
+            verdict("ERR key-8d0a-e1-inventory holds s3cret and key-x-inventory, a key-word").failure.to_string();
         assert!(text.contains("key-***-inventory holds *** and key-***-inventory, a key-word"), "{text}");
         let text = verdict("ERR unknown command 'X', with args beginning with: 'private'").failure.to_string();
         assert!(!text.contains("private"), "{text}");

@@ -80,11 +80,7 @@ impl Link {
     ///
     /// # Errors
     /// The roots of TLS or the addresses cannot be used.
-    pub fn new(
-        config: &RedisConfig,
-        ca_bundle: Option<&Path>,
-        connect_timeout: Duration,
-    ) -> Result<Link, LinkError> {
+    pub fn new(config: &RedisConfig, ca_bundle: Option<&Path>, connect_timeout: Duration) -> Result<Link, LinkError> {
         let dialler = Dialler::new(config, ca_bundle, connect_timeout)?;
         Ok(Link { name: dialler.name().into(), shared: Shared::new(dialler) })
     }

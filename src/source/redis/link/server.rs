@@ -144,8 +144,7 @@ impl Entry {
 
 /// Any address, with the roots: the library parses them only here.
 fn template(certificates: &TlsCertificates) -> Result<ConnectionAddr, LinkError> {
-    let address =
-        ConnectionAddr::TcpTls { host: "redis".to_owned(), port: 6379, insecure: false, tls_params: None };
+    let address = ConnectionAddr::TcpTls { host: "redis".to_owned(), port: 6379, insecure: false, tls_params: None };
     let client = Client::build_with_tls(address, certificates.clone());
     let client = client.map_err(|error| LinkError::Roots { reason: error.to_string() })?;
     Ok(client.get_connection_info().addr().clone())
