@@ -7,7 +7,7 @@ use super::connect::{Relay, wait};
 use super::inspect::{environment_table, environments};
 use super::print::{Paint, Tone, clean, count, say};
 use super::{Output, print, view};
-use crate::proto::inspect::v1::{Environment, GetServerInfoRequest, GetServerInfoResponse};
+use crate::proto::inspect::v1::{Environment, GetServerInfoRequest, GetServerInfoResponse, Redis};
 
 /// Environments shown to people; `inspect environments` shows all.
 const SHOWN: usize = 20;
@@ -65,8 +65,37 @@ fn print_json(info: &GetServerInfoResponse, serving: Option<bool>, all: &[Enviro
         "pausedEnvironmentCount": info.paused_environment_count,
         "streamCount": info.stream_count,
         "followerCount": info.follower_count,
+        "redis": info.redis.as_ref().map(redis_json),
         "environments": all.iter().map(view::environment).collect::<Vec<_>>(),
     }));
+}
+
+fn redis_json(redis: &Redis) -> serde_json::Value {
+    let holder = redis.lease_holder.as_ref();
+    json!({
+        "name": redis.name,
+        "role": redis_role(redis),
+        "error": redis.error,
+        "since": view::time_json(redis.since.as_ref()),
+        "leaseHolder": holder.map(|it| json!({"name": it.name, "token": it.token, "since": view::time_json(it.since.as_ref())})),
+        "lastComparedAt": view::time_json(redis.last_compared_at.as_ref()),
+        "environmentsBehind": redis.environments_behind,
+        "relays": redis.relays,
+    })
+}
+
+/// As `/health` names it.
+fn redis_role(redis: &Redis) -> &str {
+    redis.role().as_str_name().trim_start_matches("REDIS_ROLE_")
+}
+
+fn print_redis(redis: &Redis) {
+    let holder = redis.lease_holder.as_ref();
+    let leader = holder.map_or_else(|| "nobody leads".to_owned(), |holder| format!("{} leads", clean(&holder.name)));
+    say!("  Redis {}: {}; {leader}", clean(&redis.name), redis_role(redis));
+    if let Some(error) = &redis.error {
+        say!("  {}: {}", Paint::of_surroundings().text(Tone::Bad, "Redis error"), clean(error));
+    }
 }
 
 fn print_text(address: &str, info: &GetServerInfoResponse, serving: Option<bool>, all: &[Environment]) {
@@ -87,6 +116,9 @@ fn print_text(address: &str, info: &GetServerInfoResponse, serving: Option<bool>
         say!("  {}: {paused}; `ff-relay resync` ends it", paint.text(Tone::Changed, "source paused by an import"));
     }
     say!("  {}, {}", count(info.stream_count, "SDK stream"), count(info.follower_count.into(), "follower"));
+    if let Some(redis) = &info.redis {
+        print_redis(redis);
+    }
     if !info.content_digest.is_empty() {
         say!("  content {}", view::hex(&info.content_digest));
     }

@@ -13,6 +13,7 @@ pub mod io;
 pub mod listener;
 pub mod metrics;
 pub mod operations;
+mod redis_health;
 pub mod request_body;
 pub mod route;
 pub mod service;

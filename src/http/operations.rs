@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::answer::{self, Answer, AnswerBody};
 use super::api::Api;
+use super::redis_health;
 use crate::store::Index;
 use crate::store::durable::persister::Pending;
 use crate::store::environment::Environment;
@@ -56,10 +57,12 @@ impl Api {
             (false, true) => "SYNCED",
         };
         let (stream, stream_since_ms) = (stream.0, if stream.1 > 0 { stream.1 } else { since_ms });
+        let redis = self.store.redis();
+        let shared = redis.as_ref().is_none_or(|redis| redis.error.is_none());
         let persisted = self.pending.as_deref().is_none_or(Pending::is_healthy) && self.usage.is_healthy();
         let body = json!({
             "environments": environments,
-            "cacheStatus": if persisted { "healthy" } else { "unhealthy" },
+            "cacheStatus": if persisted && shared { "healthy" } else { "unhealthy" },
             "configStatus": {"state": config, "since": since_ms},
             "streamStatus": {"state": stream, "since": stream_since_ms},
             "version": env!("CARGO_PKG_VERSION"),
@@ -67,6 +70,7 @@ impl Api {
             "pausedSources": self.store.paused().len(),
             "source": source.name,
             "error": source.error,
+            "redis": redis.as_deref().map(redis_health::health),
             "metrics": if self.settings.mode == "offline" { "accepted and dropped" } else { "forwarded" },
         });
         answer::json(StatusCode::OK, Bytes::from(format!("{body}\n")))
@@ -192,6 +196,9 @@ impl Api {
             out.counter(name, help, &[], value);
         }
         add_peers(&mut out, self.store.peers());
+        if let Some(redis) = self.store.redis() {
+            redis_health::expose(&mut out, &redis);
+        }
         self.usage.expose(&mut out);
         out
     }

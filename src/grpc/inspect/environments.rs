@@ -28,6 +28,7 @@ impl Inspect {
             paused_environment_count: small(
                 environments.filter(|environment| environment.paused.load().is_some()).count(),
             ),
+            redis: self.store.redis().as_deref().map(super::redis::describe),
         }
     }
 

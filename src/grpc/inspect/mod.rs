@@ -4,6 +4,7 @@ mod environments;
 mod explain;
 mod flags;
 mod peers;
+mod redis;
 mod segments;
 mod streams;
 mod targets;

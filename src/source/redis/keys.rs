@@ -62,6 +62,9 @@ pub mod go {
     pub const STREAM_HEALTH: &str = "ffproxy_saas_stream_health";
     /// The one field of every stream entry.
     pub const FIELD: &str = "event";
+    /// One more field of entries that a relay wrote: Go proxies read only
+    /// theirs, and relays tell a Go primary's work from their own.
+    pub const OURS: &str = "ffrelay";
 
     /// The list of all items of one kind.
     #[must_use]

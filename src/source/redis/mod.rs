@@ -7,6 +7,7 @@
 pub mod ack;
 pub mod bus;
 pub mod decide;
+pub mod go_cache;
 pub mod keeper;
 pub mod keys;
 pub mod lease;

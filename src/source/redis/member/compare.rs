@@ -35,7 +35,7 @@ impl Member {
         if matches!(self.role, RedisRole::Undecided | RedisRole::Alone) {
             return;
         }
-        let outcome = self.compare_all().await;
+        let outcome = if self.follows_go() { self.compare_go().await } else { self.compare_all().await };
         self.note(outcome.as_ref().err());
         self.compared = outcome.is_ok();
         if self.compared {
@@ -47,6 +47,12 @@ impl Member {
 
     async fn compare_all(&mut self) -> Result<(), Failure> {
         let there = look(&self.parts.link, self.served()).await?;
+        let nothing_of_ours = there.revisions.values().all(Option::is_none) && there.gone.is_empty();
+        self.look_for_go(nothing_of_ours && self.parts.policy.follows() && self.knows_only_redis()).await?;
+        if self.role == RedisRole::Leads && self.go.is_alone() {
+            // A start: served until the own source was read.
+            self.read_due().await;
+        }
         let (mut takes, mut puts) = (Vec::new(), Vec::new());
         let index = self.parts.store.index();
         for (id, theirs) in &there.revisions {
@@ -56,6 +62,7 @@ impl Member {
             let step = decide(self.stance(environment.map(|it| &**it)), ours.as_ref(), theirs.as_ref());
             match step {
                 Step::Take if there.gone.contains(id) => {}
+                Step::Put if self.waits_for_source(id, environment.map(|it| &**it)) => {}
                 Step::Take if self.parts.policy.follows() => takes.push(id.clone()),
                 // A directory is right, whatever else was written.
                 Step::Take if ours.is_some() => puts.push((id.clone(), *theirs)),
@@ -71,6 +78,7 @@ impl Member {
         if leads {
             self.put_back(puts).await?;
             self.note_equal(&there);
+            self.mend_mirrors().await?;
         } else {
             self.remove_gone(&there.gone).await;
         }
@@ -84,10 +92,22 @@ impl Member {
 
     /// How this relay stands to an environment.
     pub(super) fn stance(&self, environment: Option<&Environment>) -> Stance {
-        if self.role != RedisRole::Leads {
+        if !self.writes() {
             return Stance::Follows;
         }
-        Stance::Leads { in_sync: environment.is_some_and(is_in_sync) }
+        let in_sync = |it: &Environment| is_in_sync(it) || (self.follows_go() && self.is_go_served(&it.id));
+        Stance::Leads { in_sync: environment.is_some_and(in_sync) }
+    }
+
+    /// What a Go proxy wrote is not written before the own source was read.
+    pub(super) fn waits_for_source(&self, id: &EnvironmentId, environment: Option<&Environment>) -> bool {
+        self.is_go_served(id) && self.stance(environment) != (Stance::Leads { in_sync: true })
+    }
+
+    /// True while nothing is served that came from elsewhere.
+    fn knows_only_redis(&self) -> bool {
+        let index = self.parts.store.index();
+        index.environments.values().all(|it| it.snapshot().is_none() || self.is_go_served(&it.id))
     }
 
     async fn remove_gone(&mut self, gone: &BTreeSet<EnvironmentId>) {

@@ -100,6 +100,10 @@ impl Member {
     pub(super) async fn ask(&mut self) {
         let certainty = self.parts.store.certainty();
         let number = certainty.begin_reading();
+        if self.follows_go() {
+            let complete = self.look_for_go_keys().await;
+            return self.parts.store.certainty().end_reading(number, complete);
+        }
         self.questions.count += 1;
         let id = format!("{}:{}", self.parts.lease.id, self.questions.count);
         match self.tell(&Word::Question { id: id.clone() }).await {
@@ -122,6 +126,12 @@ impl Member {
     /// While it follows: as sure as the leader is. Else it is the own
     /// source's to say.
     pub(super) fn settle_certainty(&self) {
+        if self.follows_go() {
+            // Its keys are what is in Redis, and can be looked at any time.
+            let certainty = self.parts.store.certainty();
+            certainty.set_asks(true);
+            return certainty.set(self.compared && self.known.borrow().error.is_none());
+        }
         if !self.follows() {
             return;
         }

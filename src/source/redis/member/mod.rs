@@ -3,6 +3,7 @@
 
 mod compare;
 mod gates;
+mod go;
 mod hear;
 mod keys;
 mod mirror;
@@ -21,11 +22,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::{Keeper, Known, Nudge};
-use super::keys::own;
+use super::keys::{go as go_keys, own};
 use super::lease::{Lease, Says};
 use super::link::{Failure, Link};
 use super::own_source::Policy;
-use super::reader::{Entry, From, Reader};
+use super::reader::{Entry, From, Heard, Reader};
 use super::truth::plan::Written;
 use super::usage::receiver::Receiver;
 use crate::snapshot::content::EnvironmentId;
@@ -34,6 +35,7 @@ use crate::store::Store;
 use crate::store::redis_state::RedisRole;
 use crate::store::source_status::SourceStatus;
 use gates::Gates;
+use go::GoSide;
 use keys::{Answers, Questions};
 use take::Pending;
 
@@ -93,6 +95,11 @@ pub struct Member {
     receiving: Option<Running>,
     /// Targets that were heard of before their environments were known.
     early_targets: Vec<Entry>,
+    /// What is known of Go proxies on the same Redis.
+    go: GoSide,
+    next_mirrors: Instant,
+    /// Where looking at mirrors goes on.
+    mirrors_from: Option<EnvironmentId>,
     /// Up to where the bus was heard and dealt with.
     position: String,
     tasks: JoinSet<()>,
@@ -133,6 +140,9 @@ impl Member {
             source: None,
             receiving: None,
             early_targets: Vec::new(),
+            go: GoSide::default(),
+            next_mirrors: Instant::now(),
+            mirrors_from: None,
             position: "0-0".to_owned(),
             tasks,
             parts,
@@ -150,6 +160,9 @@ impl Member {
             (own::LARGE_TARGETS, From::Oldest),
         ];
         self.tasks.spawn(Reader { link: self.parts.link.clone(), streams, heard }.run());
+        let (heard_go, mut hearing_go) = mpsc::channel(AHEAD);
+        let streams = vec![(go_keys::EVENTS, From::Now)];
+        self.tasks.spawn(Reader { link: self.parts.link.clone(), streams, heard: heard_go }.run());
         let (store, link) = (self.parts.store.clone(), self.parts.link.clone());
         self.tasks.spawn(super::targets::share(store, link, self.parts.lease.id.clone()));
         self.begin();
@@ -158,8 +171,9 @@ impl Member {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let (leads, follows) = (self.role == RedisRole::Leads, self.follows());
+            let (writes, follows, follows_go) = (self.writes(), self.follows(), self.follows_go());
             let (compare_at, pending_at) = (self.next_compare, self.pending_at());
+            let go_at = self.go_due().filter(|_| follows_go);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -168,11 +182,15 @@ impl Member {
                     Some(heard) => self.hear(heard).await,
                     None => break,
                 },
-                _ = changes.changed(), if leads => self.put_changes().await,
-                answer = self.answers.next(), if leads => self.answer(answer).await,
+                _ = changes.changed(), if writes => self.put_changes().await,
+                answer = self.answers.next(), if writes => self.answer(answer).await,
                 () = tokio::time::sleep_until(pending_at.into()), if follows && !self.pending.is_empty() => self.take_pending().await,
                 () = tokio::time::sleep_until(compare_at.into()) => self.compare().await,
-                () = store.certainty().asked(), if follows => self.ask().await,
+                Some(heard) = hearing_go.recv() => if let Heard::Entries { entries, .. } = heard {
+                    self.hear_go(&entries).await;
+                },
+                () = tokio::time::sleep_until(go_at.unwrap_or(compare_at).into()), if go_at.is_some() => self.read_due().await,
+                () = store.certainty().asked(), if follows || follows_go => self.ask().await,
                 _ = tick.tick() => self.tick().await,
                 // None of them ends by itself: one has panicked.
                 Some(ended) = self.tasks.join_next() => {
@@ -190,6 +208,11 @@ impl Member {
             }
         }
         self.end().await;
+    }
+
+    /// True while it has the lease, whatever it writes.
+    fn writes(&self) -> bool {
+        self.token != 0
     }
 
     /// True while it serves what another relay wrote.

@@ -61,6 +61,7 @@ impl Member {
             let Some(environment) = self.parts.store.index().environment(id.as_str()).cloned() else { continue };
             let ours = environment.snapshot().as_ref().map(|snapshot| snapshot.revision);
             match decide(self.stance(Some(&environment)), ours.as_ref(), theirs.as_ref()) {
+                Step::Put if self.waits_for_source(&id, Some(&environment)) => {}
                 Step::Put => puts.push((id, theirs)),
                 // Taken by the next comparison.
                 Step::Take if self.parts.policy.follows() => {}

@@ -38,18 +38,30 @@ impl Member {
         } else {
             self.note(None);
         }
+        if !self.choose_role().await && self.follows() {
+            self.standing_of_holder();
+        }
+    }
+
+    /// Takes the role that follows from what is known. False if it has it.
+    pub(super) async fn choose_role(&mut self) -> bool {
+        let known = self.known.borrow().clone();
+        let (go_writes, leaderless) = (self.go.writes(Instant::now()), known.holder.is_none());
+        let follows = self.parts.policy.follows();
         let (role, token) = match (&known.tenure, &self.parts.policy) {
-            (Tenure::Unknown, _) => return,
-            (_, Policy::Replica) => (RedisRole::Replica, 0),
+            (Tenure::Unknown, _) => return false,
+            (Tenure::Held { token }, _) if go_writes && follows => (RedisRole::FollowsGo, *token),
             (Tenure::Held { token }, _) => (RedisRole::Leads, *token),
+            _ if follows && (self.go.is_alone() || (go_writes && leaderless)) => (RedisRole::FollowsGo, 0),
+            (_, Policy::Replica) => (RedisRole::Replica, 0),
             (Tenure::Other, _) => (RedisRole::StandsBy, 0),
             (Tenure::Away { .. }, _) => (RedisRole::Alone, 0),
         };
-        if role != self.role || token != self.token {
+        let news = role != self.role || token != self.token;
+        if news {
             self.enter(role, token).await;
-        } else if self.follows() {
-            self.standing_of_holder();
         }
+        news
     }
 
     async fn enter(&mut self, role: RedisRole, token: u64) {
@@ -60,7 +72,7 @@ impl Member {
         }
         self.parts.store.note_redis(|state| state.role = role);
         self.parts.role.send_replace(role);
-        if role != RedisRole::Leads {
+        if token == 0 {
             self.gates.leave(&self.parts.store);
             self.stop_receiving().await;
         }
@@ -83,7 +95,16 @@ impl Member {
                 self.stop_source().await;
                 self.compare().await;
             }
-            RedisRole::Undecided | RedisRole::FollowsGo => {}
+            RedisRole::FollowsGo => {
+                self.pending.clear();
+                self.written.clear();
+                self.stop_source().await;
+                self.compare().await;
+                if self.writes() {
+                    self.start_receiving();
+                }
+            }
+            RedisRole::Undecided => {}
         }
         // The source's certainty is its own again, or the leader's.
         self.settle_certainty();
@@ -150,6 +171,11 @@ impl Member {
 
     pub(super) async fn tick(&mut self) {
         self.acknowledge().await;
+        // A Go primary may have fallen silent.
+        self.choose_role().await;
+        if self.role == RedisRole::FollowsGo && self.writes() {
+            self.put_changes().await;
+        }
         if self.role == RedisRole::Leads {
             self.gates.expire(&self.parts.store, Instant::now());
             self.show_again().await;

@@ -90,6 +90,27 @@ impl Member {
         }
     }
 
+    /// While a Go proxy is followed nobody says more than that Redis answers.
+    pub(super) fn go_standing(&self) {
+        let now_ms = unix_now_ms();
+        let error = self.known.borrow().error.clone().map(|reason| format!("Redis cannot be used: {reason}"));
+        for environment in self.parts.store.index().environments.values() {
+            environment.note_sync(now_ms, |sync| {
+                let good = error.is_none() && environment.snapshot().is_some();
+                sync.phase = if good { Phase::Polling } else { Phase::Stale };
+                sync.stream = if good { StreamState::Connected } else { StreamState::Disconnected };
+                sync.error.clone_from(&error);
+                if good {
+                    sync.synced_at_ms = Some(now_ms);
+                }
+            });
+        }
+        match &error {
+            Some(reason) => drop(self.parts.status.bad(reason, now_ms)),
+            None => self.parts.status.good(&format!("a Go proxy's cache in {}", self.source_name()), true, now_ms),
+        }
+    }
+
     /// Tells the other relays how this one's source is doing.
     pub(super) fn speak(&self) {
         /// Environments that are named; of more a number would do, but nobody reads that many.

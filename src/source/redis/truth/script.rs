@@ -34,15 +34,23 @@ end
 for _ = 1, tonumber(take()) do redis.call('HDEL', truth, take()) end
 for _ = 1, tonumber(take()) do local field = take(); redis.call('HSET', truth, field, take()) end
 if revision == '' then redis.call('HDEL', truth, 'rev') else redis.call('HSET', truth, 'rev', revision) end
-for _ = 1, tonumber(take()) do redis.call('DEL', take()) end
+local id = take()
+for _ = 1, tonumber(take()) do
+  local key = take()
+  -- An SDK key may lead to another environment by now.
+  if string.sub(key, 1, 9) ~= 'auth-key-' or redis.call('GET', key) == id then redis.call('DEL', key) end
+end
 for _ = 1, tonumber(take()) do local key = take(); redis.call('SET', key, take()) end
 local registry = take()
-if registry ~= '' then local id = take(); redis.call('HSET', registry, id, take()) end
+if registry ~= '' then local environment = take(); redis.call('HSET', registry, environment, take()) end
 local last = ''
 for _ = 1, tonumber(take()) do
   local stream, entries, field = take(), take(), take()
-  local id = redis.call('XADD', stream, 'MAXLEN', '~', entries, '*', field, take())
-  if field == 'm' then last = id end
+  if field == 'm' then
+    last = redis.call('XADD', stream, 'MAXLEN', '~', entries, '*', field, take())
+  else
+    redis.call('XADD', stream, 'MAXLEN', '~', entries, '*', field, take(), 'ffrelay', '1')
+  end
 end
 return {'done', last}
 ";
@@ -96,6 +104,8 @@ pub async fn write(link: &Link, it: &EnvironmentWrite<'_>) -> Result<Outcome, Fa
     let none = MirrorPlan::default();
     let mirror = it.mirror.as_ref().filter(|_| !alone).unwrap_or(&none);
     let deletes: Vec<&String> = mirror.writes.iter().filter_map(|it| if let Write::Delete { key } = it { Some(key) } else { None }).collect();
+    // A text always is JSON.
+    push(&serde_json::to_vec(it.id.as_str()).unwrap_or_default());
     push(deletes.len().to_string().as_bytes());
     deletes.iter().for_each(|key| push(key.as_bytes()));
     push((mirror.writes.len() - deletes.len()).to_string().as_bytes());
