@@ -4,6 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 #[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/chaos_proxy.rs"]
+mod chaos_proxy;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/fake_harness/mod.rs"]
+mod fake_harness;
+#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/redis_cluster.rs"]
 mod redis_cluster;
 #[allow(dead_code, reason = "this crate uses a part of it")]
@@ -12,7 +18,19 @@ mod redis_sentinel;
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/redis_server.rs"]
 mod redis_server;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../support/relay_process.rs"]
+mod relay_process;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../online/setup.rs"]
+mod setup;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../relay/support/mod.rs"]
+mod support;
+
+mod fleet;
 
 mod connections;
 mod options;
+mod sharing;
 mod topologies;
