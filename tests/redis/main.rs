@@ -32,5 +32,7 @@ mod fleet;
 
 mod connections;
 mod options;
+mod roles;
 mod sharing;
 mod topologies;
+mod trouble;

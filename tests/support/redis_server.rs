@@ -226,9 +226,20 @@ impl RedisServer {
         self.ask(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
+    /// One command with another password than the one it was started with.
+    pub fn cli_as(&self, password: &str, command: &[&str]) {
+        let mut connection = self.connect_with(Some(&(None, password.to_owned()))).unwrap();
+        let mut request = redis::cmd(command[0]);
+        command[1..].iter().for_each(|argument| {
+            request.arg(*argument);
+        });
+        let answer: RedisResult<redis::Value> = request.query(&mut connection);
+        answer.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    }
+
     /// One command, past the relay.
     pub fn ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
-        let mut connection = self.connect()?;
+        let mut connection = self.connect_with(self.login.as_ref())?;
         let mut request = redis::cmd(command[0]);
         for argument in &command[1..] {
             request.arg(*argument);
@@ -236,9 +247,9 @@ impl RedisServer {
         request.query(&mut connection)
     }
 
-    fn connect(&self) -> RedisResult<redis::Connection> {
+    fn connect_with(&self, login: Option<&(Option<String>, String)>) -> RedisResult<redis::Connection> {
         let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-        if let Some((username, password)) = &self.login {
+        if let Some((username, password)) = login {
             settings = settings.set_password(password);
             if let Some(username) = username {
                 settings = settings.set_username(username);

@@ -106,6 +106,20 @@ impl RelayProcess {
         samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
+    /// Stops it in its tracks, as a machine that hangs.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().unwrap();
+        assert!(sent.success(), "the relay has ended");
+    }
+
     /// Asks it to end, as an orchestrator does, and waits until it has.
     pub fn stop(mut self) -> ExitStatus {
         // The shell's own `kill`: the program is not on every machine.
