@@ -175,7 +175,6 @@ async fn too_many_connections() {
     set_in_time_despite_refusals(&first).await;
     let second = to(&server);
     let text = set(&second, "a", "2").await.unwrap_err().to_string();
-    println!("{text}");
     assert!(text.contains("maxclients") || text.contains("away"), "{text}");
     set(&first, "a", "3").await.unwrap();
 }

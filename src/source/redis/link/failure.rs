@@ -38,6 +38,7 @@ impl Failure {
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub failure: Failure,
+    /// What use is left in it.
     pub left: Use,
 }
 
