@@ -145,11 +145,19 @@ async fn a_paused_cluster_server() {
     for number in 0..30 {
         set(&link, &format!("k{number}"), "1").await.unwrap();
     }
-    cluster.masters[1].pause();
+    let mut waiting = link.blocking().await.unwrap();
+    // The first that would be asked for anything.
+    cluster.masters[0].pause();
     for number in 0..30 {
         set_in_time(&link, &format!("k{number}"), "2", FAILOVER_WITHIN).await;
+        let command = redis::cmd("GET").arg(format!("k{number}")).to_owned();
+        let since = Instant::now();
+        while waiting.call::<String>(&command, Duration::from_secs(2)).await != Ok("2".to_owned()) {
+            assert!(since.elapsed() < FAILOVER_WITHIN);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
-    cluster.masters[1].resume();
+    cluster.masters[0].resume();
     for number in 0..30 {
         set_in_time(&link, &format!("k{number}"), "3", FAILOVER_WITHIN).await;
     }

@@ -27,6 +27,7 @@ mod script;
 mod sentinel;
 mod server;
 mod shared;
+mod turn;
 
 use std::fmt;
 use std::path::Path;

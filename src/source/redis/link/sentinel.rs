@@ -1,36 +1,32 @@
 //! The master that sentinels know.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd, from_redis_value};
 
 use super::failure::Failure;
 use super::server::{Entry, Server};
+use super::turn::Turn;
 
 /// Sentinels, and who of them answered last.
 #[derive(Debug)]
 pub(super) struct Sentinels {
     pub servers: Vec<Server>,
     pub master: String,
-    first: AtomicUsize,
+    first: Turn,
 }
 
 impl Sentinels {
     pub fn new(servers: Vec<Server>, master: String) -> Self {
-        Sentinels { servers, master, first: AtomicUsize::new(0) }
+        Sentinels { servers, master, first: Turn::default() }
     }
 
     /// A connection to the master. Each sentinel is asked in turn until one
     /// names a server that is up and calls itself the master: one that was
     /// cut off still names the old one.
     pub async fn connect(&self, entry: &Entry) -> Result<MultiplexedConnection, Failure> {
-        let first = self.first.load(Ordering::Relaxed);
         let mut tried: Vec<Server> = Vec::new();
         let (mut of_masters, mut of_sentinels): (Vec<Failure>, Vec<Failure>) = Default::default();
-        for turn in 0..self.servers.len() {
-            let number = (first + turn) % self.servers.len();
-            let Some(sentinel) = self.servers.get(number) else { break };
+        for sentinel in self.first.round(&self.servers) {
             let master = match self.ask(entry, sentinel).await {
                 Ok(master) if tried.contains(&master) => continue,
                 Ok(master) => master,
@@ -41,7 +37,7 @@ impl Sentinels {
             };
             match connect_to_master(entry, &master).await {
                 Ok(connection) => {
-                    self.first.store(number, Ordering::Relaxed);
+                    self.first.stay(&self.servers, sentinel);
                     return Ok(connection);
                 }
                 Err(reason) => of_masters.push(reason),
