@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use redis::Value;
 
 use crate::options::{get, link, link_trusting, options, set, set_in_time, with_password};
-use crate::redis_server::{Data, RedisServer};
+use crate::redis_server::{Data, Kind, RedisServer, TestCertificate};
 
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -117,18 +117,19 @@ async fn users() {
 
 #[tokio::test]
 async fn tls() {
-    let server = RedisServer::start_with_tls(&[]);
+    let certificate = TestCertificate::new();
+    let server = RedisServer::start_with_tls(Kind::Server, &certificate, &[]);
     let addressed = |host: &str| options(&format!("rediss://{host}:{}", server.tls_port()));
     for host in ["localhost", "127.0.0.1"] {
-        let trusting = link_trusting(&addressed(host), Some(&server.ca()));
+        let trusting = link_trusting(&addressed(host), Some(&certificate.ca()));
         set(&trusting, "a", "1").await.unwrap();
     }
-    let other = RedisServer::start_with_tls(&[]);
+    let other = TestCertificate::new();
     for distrusting in [link_trusting(&addressed("localhost"), Some(&other.ca())), link(&addressed("localhost"))] {
         assert!(refused(set(&distrusting, "a", "1").await).contains("ca-bundle"));
     }
     // The name in the certificate is another one.
-    let elsewhere = link_trusting(&addressed("localhost.localdomain"), Some(&server.ca()));
+    let elsewhere = link_trusting(&addressed("localhost.localdomain"), Some(&certificate.ca()));
     let failed = set(&elsewhere, "a", "1").await;
     assert!(matches!(failed, Err(Failure::Refused(_) | Failure::Away { .. })), "{failed:?}");
 

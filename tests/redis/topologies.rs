@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use ff_relay::source::redis::link::{Failure, Script};
 use redis::Value;
 
-use crate::options::{get, link, options, sentinel_options, set, set_in_time, with_password};
+use crate::options::{get, link, link_trusting, options, sentinel_options, set, set_in_time, with_password};
 use crate::redis_cluster::RedisCluster;
 use crate::redis_sentinel::RedisSentinels;
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RedisServer, TestCertificate};
 
 const FAILOVER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -145,11 +145,19 @@ async fn a_paused_cluster_server() {
     for number in 0..30 {
         set(&link, &format!("k{number}"), "1").await.unwrap();
     }
-    cluster.masters[1].pause();
+    let mut waiting = link.blocking().await.unwrap();
+    // The first that would be asked for anything.
+    cluster.masters[0].pause();
     for number in 0..30 {
         set_in_time(&link, &format!("k{number}"), "2", FAILOVER_WITHIN).await;
+        let command = redis::cmd("GET").arg(format!("k{number}")).to_owned();
+        let since = Instant::now();
+        while waiting.call::<String>(&command, Duration::from_secs(2)).await != Ok("2".to_owned()) {
+            assert!(since.elapsed() < FAILOVER_WITHIN);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
-    cluster.masters[1].resume();
+    cluster.masters[0].resume();
     for number in 0..30 {
         set_in_time(&link, &format!("k{number}"), "3", FAILOVER_WITHIN).await;
     }
@@ -176,5 +184,46 @@ async fn single_servers_and_clusters_are_told_apart() {
     let address = server.address();
     let failed = set(&link(&options(&format!("{address},{address}"))), "a", "1").await;
     assert!(matches!(failed, Err(Failure::Refused(_) | Failure::Away { .. })), "{failed:?}");
-    println!("{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_everywhere() {
+    let certificate = TestCertificate::new();
+    let encrypted = |ports: &mut dyn Iterator<Item = u16>| -> String {
+        ports.map(|port| format!("rediss://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+    };
+    let cluster = RedisCluster::start_with_tls(&certificate);
+    let addresses = encrypted(&mut cluster.masters.iter().map(RedisServer::tls_port));
+    let trusting = link_trusting(&options(&addresses), Some(&certificate.ca()));
+    let mut waiting = trusting.blocking().await.unwrap();
+    for number in 0..30 {
+        set(&trusting, &format!("k{number}"), "1").await.unwrap();
+        let command = redis::cmd("GET").arg(format!("k{number}")).to_owned();
+        assert_eq!(waiting.call::<String>(&command, Duration::from_secs(2)).await.unwrap(), "1");
+    }
+    let failed = set(&link(&options(&addresses)), "a", "1").await;
+    let Err(Failure::Refused(text)) = failed else { panic!("{failed:?}") };
+    assert!(text.contains("ca-bundle"), "{text}");
+
+    let all = RedisSentinels::start_with_tls(&certificate);
+    let addresses = encrypted(&mut all.sentinels.iter().map(RedisServer::tls_port));
+    let trusting = link_trusting(&sentinel_options(&addresses), Some(&certificate.ca()));
+    set(&trusting, "a", "1").await.unwrap();
+    let failed = set(&link(&sentinel_options(&addresses)), "a", "1").await;
+    let Err(Failure::Refused(text)) = failed else { panic!("{failed:?}") };
+    assert!(text.contains("ca-bundle"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_values_in_a_cluster() {
+    let cluster = RedisCluster::start(false, &[]);
+    let link = link(&options(&cluster.addresses()));
+    let script = Script::new("redis.call('SET', KEYS[1], ARGV[1]) return redis.call('STRLEN', KEYS[1])");
+    for key in ["{a}", "{b}", "{c}"] {
+        let length: usize = link.script(&script, &[key], &[vec![b'x'; 20 << 20]]).await.unwrap();
+        assert_eq!(length, 20 << 20);
+        let command = redis::cmd("GET").arg(key).to_owned();
+        let value: Vec<u8> = link.call_within(&command, Duration::from_secs(10)).await.unwrap();
+        assert_eq!(value.len(), length);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::redis_server::{Kind, RedisServer, eventually};
+use crate::redis_server::{Kind, RedisServer, TestCertificate, eventually};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -17,9 +17,20 @@ const SLOTS: [(u16, u16); 3] = [(0, 5460), (5461, 10922), (10923, 16383)];
 impl RedisCluster {
     /// Returns once every server says that all is well.
     pub fn start(with_replicas: bool, lines: &[&str]) -> Self {
+        Self::start_by(with_replicas, lines, |lines| RedisServer::start_as(Kind::ClusterNode, lines))
+    }
+
+    /// Three masters that clients and they themselves reach by TLS.
+    pub fn start_with_tls(certificate: &TestCertificate) -> Self {
+        Self::start_by(false, &["tls-cluster yes", "tls-replication yes"], |lines| {
+            RedisServer::start_with_tls(Kind::ClusterNode, certificate, lines)
+        })
+    }
+
+    fn start_by(with_replicas: bool, lines: &[&str], start_one: impl Fn(&[&str]) -> RedisServer) -> Self {
         let own = ["cluster-node-timeout 1500", "repl-diskless-sync-delay 0", "cluster-replica-validity-factor 0"];
         let lines = [&own, lines].concat();
-        let start = || RedisServer::start_as(Kind::ClusterNode, &lines);
+        let start = || start_one(&lines);
         let masters: Vec<RedisServer> = SLOTS.iter().map(|_| start()).collect();
         let replicas = if with_replicas { SLOTS.iter().map(|_| start()).collect() } else { Vec::new() };
         let cluster = RedisCluster { masters, replicas };
@@ -42,7 +53,8 @@ impl RedisCluster {
         let first = &self.masters[0];
         for (number, server) in self.servers().enumerate() {
             server.cli::<()>(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]);
-            let (port, bus) = (server.port().to_string(), server.bus_port().to_string());
+            let port = server.known_port().to_string();
+            let bus = server.bus_port().to_string();
             if number > 0 {
                 first.cli::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::redis_server::{Kind, RedisServer, eventually};
+use crate::redis_server::{Kind, RedisServer, TestCertificate, eventually};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -26,11 +26,7 @@ impl RedisSentinels {
         let server_lines: Vec<&str> = server_lines.iter().map(String::as_str).collect();
         let master = RedisServer::start(&server_lines);
         let replica = RedisServer::replica_of(&master, &server_lines);
-        let mut lines = vec![
-            format!("sentinel monitor {MASTER} 127.0.0.1 {} 2", master.port()),
-            format!("sentinel down-after-milliseconds {MASTER} 1000"),
-            format!("sentinel failover-timeout {MASTER} 3000"),
-        ];
+        let mut lines = watching(&master);
         if let Some(password) = password {
             lines.push(format!("sentinel auth-pass {MASTER} {password}"));
             if guarded {
@@ -40,9 +36,25 @@ impl RedisSentinels {
         }
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let sentinels = (0..3).map(|_| RedisServer::start_as(Kind::Sentinel, &lines)).collect();
-        let all = RedisSentinels { master, replica, sentinels };
-        eventually("the sentinels agree", READY_WITHIN, || all.sentinels.iter().all(sees_everybody));
-        all
+        RedisSentinels { master, replica, sentinels }.agreed()
+    }
+
+    /// Everybody reaches everybody by TLS.
+    pub fn start_with_tls(certificate: &TestCertificate) -> Self {
+        let start = |kind, lines: &[&str]| RedisServer::start_with_tls(kind, certificate, lines);
+        let master = start(Kind::Server, &["tls-replication yes"]);
+        let of = format!("replicaof 127.0.0.1 {}", master.tls_port());
+        let replica = start(Kind::Server, &["tls-replication yes", "repl-diskless-sync-delay 0", &of]);
+        replica.wait_for_copy();
+        let lines = watching(&master);
+        let lines: Vec<&str> = lines.iter().map(String::as_str).chain(["tls-replication yes"]).collect();
+        let sentinels = (0..3).map(|_| start(Kind::Sentinel, &lines)).collect();
+        RedisSentinels { master, replica, sentinels }.agreed()
+    }
+
+    fn agreed(self) -> Self {
+        eventually("the sentinels agree", READY_WITHIN, || self.sentinels.iter().all(sees_everybody));
+        self
     }
 
     /// Where the master is now, as a sentinel says.
@@ -56,6 +68,14 @@ impl RedisSentinels {
         let addresses: Vec<String> = self.sentinels.iter().map(|each| each.address().to_string()).collect();
         addresses.join(",")
     }
+}
+
+fn watching(master: &RedisServer) -> Vec<String> {
+    vec![
+        format!("sentinel monitor {MASTER} 127.0.0.1 {} 2", master.known_port()),
+        format!("sentinel down-after-milliseconds {MASTER} 1000"),
+        format!("sentinel failover-timeout {MASTER} 3000"),
+    ]
 }
 
 fn sees_everybody(sentinel: &RedisServer) -> bool {

@@ -47,21 +47,21 @@ impl RedisServer {
     pub fn replica_of(master: &RedisServer, lines: &[&str]) -> Self {
         let of = format!("replicaof 127.0.0.1 {}", master.port);
         let replica = Self::start(&[&[of.as_str(), "repl-diskless-sync-delay 0"], lines].concat());
-        eventually("the replica has copied", READY_WITHIN, || {
-            replica.ask::<String>(&["INFO", "replication"]).is_ok_and(|info| info.contains("master_link_status:up"))
-        });
+        replica.wait_for_copy();
         replica
     }
 
-    /// Beside its plain port there is one with TLS, for the names `localhost` and 127.0.0.1; see `ca`.
-    pub fn start_with_tls(lines: &[&str]) -> Self {
-        let certified =
-            rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        let mut server = Self::prepared(Kind::Server, lines);
-        fs::write(server.place.path().join("cert.pem"), certified.cert.pem()).unwrap();
-        fs::write(server.place.path().join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
-        server.tls_port = Some(free_port());
-        let path = |name: &str| server.place.path().join(name).display().to_string();
+    pub fn wait_for_copy(&self) {
+        eventually("the replica has copied", READY_WITHIN, || {
+            self.ask::<String>(&["INFO", "replication"]).is_ok_and(|info| info.contains("master_link_status:up"))
+        });
+    }
+
+    /// Beside its plain port there is one with TLS.
+    pub fn start_with_tls(kind: Kind, certificate: &TestCertificate, lines: &[&str]) -> Self {
+        let mut server = Self::prepared(kind, lines);
+        server.tls_port = Some(0);
+        let path = |name: &str| certificate.place.path().join(name).display().to_string();
         let tls = [
             format!("tls-cert-file {}", path("cert.pem")),
             format!("tls-key-file {}", path("key.pem")),
@@ -174,9 +174,9 @@ impl RedisServer {
         self.tls_port.expect("started without TLS")
     }
 
-    /// The certificate that makes it trusted.
-    pub fn ca(&self) -> PathBuf {
-        self.place.path().join("cert.pem")
+    /// Where other servers look for it.
+    pub fn known_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     pub fn bus_port(&self) -> u16 {
@@ -260,6 +260,27 @@ impl RedisServer {
         let connection = client.get_connection_with_timeout(Duration::from_secs(5))?;
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;
         Ok::<_, RedisError>(connection)
+    }
+}
+
+/// A certificate that signs itself, for the names `localhost` and 127.0.0.1.
+pub struct TestCertificate {
+    place: tempfile::TempDir,
+}
+
+impl TestCertificate {
+    pub fn new() -> Self {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let certified = rcgen::generate_simple_self_signed(names).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("cert.pem"), certified.cert.pem()).unwrap();
+        fs::write(place.path().join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
+        TestCertificate { place }
+    }
+
+    /// What makes it trusted.
+    pub fn ca(&self) -> PathBuf {
+        self.place.path().join("cert.pem")
     }
 }
 

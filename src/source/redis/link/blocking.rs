@@ -8,7 +8,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::cluster::redirected;
 use super::dialler::Topology;
-use super::failure::{Failure, judge};
+use super::failure::{Failure, Use, judge};
 use super::rest::Rest;
 use super::server::Server;
 use super::{Link, read};
@@ -85,7 +85,7 @@ impl Blocking {
 
     fn failed(&mut self, error: &RedisError) -> Failure {
         let verdict = judge(error, &self.link.shared.dialler.entry.secrets);
-        if verdict.leave {
+        if verdict.left != Use::Good {
             self.open = None;
         }
         verdict.failure

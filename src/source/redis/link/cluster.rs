@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::failure::{Failure, judge};
 use super::server::{Entry, Server, tcp_settings};
+use super::turn::Turn;
 use super::{COMMAND_TIMEOUT, LinkError};
 
 /// How often the library sends a command again: redirections, and servers
@@ -20,6 +21,8 @@ const RETRIES: u32 = 4;
 /// Seeds, and how to connect to all servers.
 pub(super) struct Cluster {
     pub seeds: Vec<Server>,
+    /// Who of them is tried first.
+    first: Turn,
     client: ClusterClient,
 }
 
@@ -49,7 +52,7 @@ impl Cluster {
         if let Some(certificates) = &entry.certificates {
             builder = builder.certs(certificates.clone());
         }
-        Ok(Cluster { seeds, client: builder.build().map_err(failed)? })
+        Ok(Cluster { seeds, first: Turn::default(), client: builder.build().map_err(failed)? })
     }
 
     /// Connections to all servers of the cluster, as one.
@@ -70,12 +73,15 @@ impl Cluster {
         }
     }
 
-    /// The first seed that lets us in; whether it has the key is asked later.
+    /// A seed that lets us in; whether it has the key is asked later.
     pub async fn connect_to_one(&self, entry: &Entry) -> Result<(Server, MultiplexedConnection), Failure> {
         let mut last = Failure::away("the cluster has no servers");
-        for seed in &self.seeds {
+        for seed in self.first.round(&self.seeds) {
             match entry.connect(seed).await {
-                Ok(connection) => return Ok((seed.clone(), connection)),
+                Ok(connection) => {
+                    self.first.stay(&self.seeds, seed);
+                    return Ok((seed.clone(), connection));
+                }
                 Err(failure @ Failure::Refused(_)) => return Err(failure),
                 Err(failure) => last = failure,
             }

@@ -23,7 +23,7 @@ pub(super) struct Dialler {
 
 pub(super) enum Topology {
     Single(Server),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
     Sentinel(Sentinels),
 }
 
@@ -49,7 +49,7 @@ impl Dialler {
         let mut servers: Vec<Server> =
             config.addresses.iter().map(|address| Server { host: address.host.clone(), port: address.port }).collect();
         let topology = match &config.topology {
-            RedisTopology::Cluster => Topology::Cluster(Cluster::new(servers, &entry)?),
+            RedisTopology::Cluster => Topology::Cluster(Box::new(Cluster::new(servers, &entry)?)),
             RedisTopology::Sentinel { master } => Topology::Sentinel(Sentinels::new(servers, master.clone())),
             RedisTopology::Single if servers.is_empty() => {
                 return Err(LinkError::Address { reason: "there is none".to_owned() });

@@ -1,6 +1,6 @@
 //! What can become of a command, and in which words.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 
 /// Why a command brought no answer. No text holds a password or a proxy key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,14 +38,23 @@ impl Failure {
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub failure: Failure,
-    /// The connection is of no more use: it is broken, or leads to a server
-    /// that has ceased to be the right one.
-    pub leave: bool,
+    /// What use is left in it.
+    pub left: Use,
+}
+
+/// What a connection is good for after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Good,
+    /// It works and leads to a server that may not be the right one any
+    /// more, or that should be told who we are again.
+    Stale,
+    Broken,
 }
 
 impl Verdict {
-    fn of(failure: Failure, leave: bool) -> Self {
-        Verdict { failure, leave }
+    fn of(failure: Failure, left: Use) -> Self {
+        Verdict { failure, left }
     }
 }
 
@@ -53,11 +62,11 @@ impl Verdict {
 pub(super) fn judge(error: &RedisError, secrets: &[String]) -> Verdict {
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension => of_server(error, secrets),
-        ErrorKind::AuthenticationFailed => Verdict::of(Failure::Refused(PASSWORD.to_owned()), true),
-        ErrorKind::Parse => Verdict::of(Failure::Wrong("the answer cannot be read".to_owned()), true),
+        ErrorKind::AuthenticationFailed => Verdict::of(Failure::Refused(PASSWORD.to_owned()), Use::Broken),
+        ErrorKind::Parse => Verdict::of(Failure::Wrong("the answer cannot be read".to_owned()), Use::Broken),
         ErrorKind::ClusterConnectionNotFound => {
             let reason = "no server of the cluster can be reached for this key".to_owned();
-            Verdict::of(Failure::Away { reason, uncertain: true }, true)
+            Verdict::of(Failure::Away { reason, uncertain: true }, Use::Broken)
         }
         _ => of_connection(error, secrets),
     }
@@ -68,12 +77,13 @@ fn of_connection(error: &RedisError, secrets: &[String]) -> Verdict {
     if text.contains("invalid peer certificate") {
         let advice =
             format!("its certificate is not trusted ({text}); add its CA to ca-bundle, and use the name in it");
-        return Verdict::of(Failure::Refused(advice), true);
+        return Verdict::of(Failure::Refused(advice), Use::Broken);
     }
     let reason = if error.is_timeout() { "it does not answer in time".to_owned() } else { text };
-    Verdict::of(Failure::Away { reason, uncertain: true }, true)
+    Verdict::of(Failure::Away { reason, uncertain: true }, Use::Broken)
 }
 
+const IN_CLUSTER: &str = "it is a part of a Redis Cluster; list several of its servers in redis-address";
 const PASSWORD: &str = "the user name or password is wrong; check redis-username and redis-password";
 
 fn of_server(error: &RedisError, secrets: &[String]) -> Verdict {
@@ -82,52 +92,50 @@ fn of_server(error: &RedisError, secrets: &[String]) -> Verdict {
     // Before Redis 7 a script's error hides the one of its command.
     let code = if detail.contains("Error running script") { inner_code(detail).unwrap_or(code) } else { code };
     let said = clean(&format!("{code} {detail}"), secrets);
-    let refused = |advice: &str, leave| Verdict::of(Failure::Refused(format!("{advice} ({said})")), leave);
+    let refused = |advice: &str, left| Verdict::of(Failure::Refused(format!("{advice} ({said})")), left);
     match code {
         "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "BUSY" | "NOREPLICAS" => {
-            Verdict::of(Failure::away(said), false)
+            Verdict::of(Failure::away(said), Use::Good)
         }
         // Demoted; where there is another master, connecting anew finds it.
-        "READONLY" | "UNBLOCKED" => Verdict::of(Failure::away(said), true),
-        "MOVED" | "ASK" => {
-            refused("it is a part of a Redis Cluster; list several of its servers in redis-address", false)
+        "READONLY" | "UNBLOCKED" => Verdict::of(Failure::away(said), Use::Stale),
+        "MOVED" | "ASK" => refused(IN_CLUSTER, Use::Good),
+        "WRONGPASS" => Verdict::of(Failure::Refused(PASSWORD.to_owned()), Use::Stale),
+        "NOAUTH" => refused("it wants a password; give redis-password", Use::Stale),
+        "NOPERM" => refused("the user lacks a permission; extend its ACL", Use::Good),
+        "OOM" => refused("its memory is full; raise maxmemory or let it evict less important keys", Use::Good),
+        "MISCONF" => refused("it cannot write to its disk and takes no writes; look at its log", Use::Good),
+        "DENIED" => {
+            refused("it takes only local connections; set a password there, and redis-password here", Use::Stale)
         }
-        "WRONGPASS" => Verdict::of(Failure::Refused(PASSWORD.to_owned()), true),
-        "NOAUTH" => refused("it wants a password; give redis-password", true),
-        "NOPERM" => refused("the user lacks a permission; extend its ACL", false),
-        "OOM" => refused("its memory is full; raise maxmemory or let it evict less important keys", false),
-        "MISCONF" => refused("it cannot write to its disk and takes no writes; look at its log", false),
-        "DENIED" => refused("it takes only local connections; set a password there, and redis-password here", true),
         _ => plain_error(detail, &said),
     }
 }
 
 /// Errors that have no code of their own.
 fn plain_error(detail: &str, said: &str) -> Verdict {
-    let refused = |advice: &str, leave| Verdict::of(Failure::Refused(format!("{advice} ({said})")), leave);
+    let refused = |advice: &str, left| Verdict::of(Failure::Refused(format!("{advice} ({said})")), left);
     if detail.contains("max number of clients") {
-        refused("it has too many connections; raise maxclients", true)
+        refused("it has too many connections; raise maxclients", Use::Broken)
     } else if detail.contains("without any password configured") {
-        refused("it knows no password; drop redis-password, or set one there", true)
+        refused("it knows no password; drop redis-password, or set one there", Use::Stale)
     } else if detail.contains("DB index") || detail.contains("SELECT is not allowed") {
-        refused("it has no such database; check redis-db", true)
+        refused("it has no such database; check redis-db", Use::Stale)
     } else if detail.contains("cluster support disabled") {
-        refused("it is no Redis Cluster; give one address, or redis-sentinel-master where these are sentinels", true)
+        refused(
+            "it is no Redis Cluster; give one address, or redis-sentinel-master where these are sentinels",
+            Use::Stale,
+        )
     } else if detail.starts_with("unknown command") {
-        refused("it does not know a command; it is too old, or the command was renamed", false)
+        refused("it does not know a command; it is too old, or the command was renamed", Use::Good)
     } else {
-        Verdict::of(Failure::Wrong(said.to_owned()), false)
+        Verdict::of(Failure::Wrong(said.to_owned()), Use::Good)
     }
 }
 
 fn inner_code(detail: &str) -> Option<&'static str> {
     const CODES: [&str; 6] = ["READONLY", "OOM", "MISCONF", "NOPERM", "NOREPLICAS", "WRONGTYPE"];
     CODES.into_iter().find(|code| detail.contains(&format!(" {code} ")) || detail.contains(&format!("-{code} ")))
-}
-
-/// Whether the server does not know a script by its hash.
-pub(super) fn is_unknown_script(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 /// An error's text without passwords, proxy keys and arguments of commands.
@@ -166,15 +174,15 @@ mod tests {
 
     #[test]
     fn kinds_of_answers() {
-        for (answer, leave) in [
-            ("LOADING Redis is loading the dataset in memory", false),
-            ("READONLY You can't write against a read only replica.", true),
-            ("CLUSTERDOWN Hash slot not served", false),
-            ("BUSY Redis is busy running a script.", false),
+        for (answer, left) in [
+            ("LOADING Redis is loading the dataset in memory", Use::Good),
+            ("READONLY You can't write against a read only replica.", Use::Stale),
+            ("CLUSTERDOWN Hash slot not served", Use::Good),
+            ("BUSY Redis is busy running a script.", Use::Good),
         ] {
             let verdict = verdict(answer);
             assert!(matches!(verdict.failure, Failure::Away { uncertain: false, .. }), "{answer}: {verdict:?}");
-            assert_eq!(verdict.leave, leave, "{answer}");
+            assert_eq!(verdict.left, left, "{answer}");
         }
         for answer in [
             "WRONGPASS invalid username-password pair",

@@ -10,8 +10,10 @@
 //!   opens another; one attempt at a time, everybody waits for the same one.
 //! * After a failed attempt calls fail at once for 100 ms, 200 ms … 1 s.
 //! * With Sentinel every attempt asks for the master again. Where TLS is
-//!   used, sentinels and cluster servers must announce the names that are in
-//!   their certificates.
+//!   used, all servers use it, and sentinels and cluster servers must
+//!   announce the names that are in their certificates.
+//! * A user needs, beside what the commands need, `SELECT` where a database
+//!   is given, and `CLUSTER SLOTS` in a cluster; `PING` and `ROLE` are of use.
 //! * In a cluster the library sends a command again when a connection broke
 //!   while it was on its way: a write may then be executed twice.
 
@@ -26,6 +28,7 @@ mod script;
 mod sentinel;
 mod server;
 mod shared;
+mod turn;
 
 use std::fmt;
 use std::path::Path;
@@ -38,7 +41,7 @@ use tokio::time::timeout_at;
 use crate::config::RedisConfig;
 
 use self::dialler::{Dialler, Topology};
-use self::failure::judge;
+use self::failure::{Use, judge};
 use self::shared::Shared;
 
 pub use self::blocking::Blocking;
@@ -112,8 +115,20 @@ impl Link {
     /// # Errors
     /// See [`Failure`].
     pub async fn call_within<T: FromRedisValue>(&self, command: &Cmd, within: Duration) -> Result<T, Failure> {
-        let value = self.run(command, within).await.map_err(|failed| self.failure(failed))?;
-        read(command, value)
+        if self.is_cluster() && within > COMMAND_TIMEOUT {
+            // The library would send again what takes long.
+            return self.blocking().await?.call(command, within).await;
+        }
+        let until = Instant::now() + within;
+        let mut open = self.shared.open(until).await?;
+        match timeout_at(until.into(), open.connection.run(command)).await {
+            Ok(Ok(value)) => read(command, value),
+            Ok(Err(error)) => Err(self.failure(&error, open.number)),
+            Err(_) => {
+                self.shared.leave(open.number, Use::Broken);
+                Err(Failure::silent(true))
+            }
+        }
     }
 
     /// `EVALSHA`, then `EVAL` where the server does not know the script. In
@@ -127,13 +142,11 @@ impl Link {
         keys: &[&str],
         arguments: &[Vec<u8>],
     ) -> Result<T, Failure> {
-        let command = script.by_hash(keys, arguments);
-        match self.run(&command, allowance(&command)).await {
-            Ok(value) => read(&command, value),
-            Err(Failed::Answered(error, _)) if failure::is_unknown_script(&error) => {
+        match self.call(&script.by_hash(keys, arguments)).await {
+            Err(Failure::Wrong(text)) if text.starts_with("NOSCRIPT") => {
                 self.call(&script.by_text(keys, arguments)).await
             }
-            Err(failed) => Err(self.failure(failed)),
+            result => result,
         }
     }
 
@@ -145,41 +158,26 @@ impl Link {
         Blocking::open(self.clone()).await
     }
 
-    async fn run(&self, command: &Cmd, within: Duration) -> Result<Value, Failed> {
-        let until = Instant::now() + within;
-        let mut open = self.shared.open(until).await.map_err(Failed::Before)?;
-        match timeout_at(until.into(), open.connection.run(command)).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Failed::Answered(error, open.number)),
-            Err(_) => {
-                self.shared.leave(open.number);
-                Err(Failed::Before(Failure::silent(true)))
+    fn failure(&self, error: &RedisError, number: u64) -> Failure {
+        let verdict = judge(error, &self.shared.dialler.entry.secrets);
+        if !self.is_cluster() {
+            if verdict.left != Use::Good {
+                self.shared.leave(number, verdict.left);
             }
+            return verdict.failure;
         }
-    }
-
-    fn failure(&self, failed: Failed) -> Failure {
-        let (error, number) = match failed {
-            Failed::Before(failure) => return failure,
-            Failed::Answered(error, number) => (error, number),
-        };
-        let verdict = judge(&error, &self.shared.dialler.entry.secrets);
-        if verdict.leave {
-            self.shared.leave(number);
+        // The library followed until it came to a server that is not there.
+        let is_lost = error.redirect_node().is_some();
+        if is_lost || verdict.left != Use::Good {
+            self.shared.leave(number, Use::Stale);
         }
         match verdict.failure {
             // What is answered last may not be what became of it first.
-            Failure::Away { reason, .. } if self.is_cluster() => Failure::Away { reason, uncertain: true },
+            Failure::Away { reason, .. } => Failure::Away { reason, uncertain: true },
+            _ if is_lost => Failure::Away { reason: "nobody serves this key".to_owned(), uncertain: true },
             failure => failure,
         }
     }
-}
-
-/// What `run` ended with, before it is put in words.
-enum Failed {
-    Before(Failure),
-    /// The error, and the connection's number.
-    Answered(RedisError, u64),
 }
 
 fn allowance(command: &Cmd) -> Duration {

@@ -1,54 +1,51 @@
 //! The master that sentinels know.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd, from_redis_value};
 
 use super::failure::Failure;
 use super::server::{Entry, Server};
+use super::turn::Turn;
 
 /// Sentinels, and who of them answered last.
 #[derive(Debug)]
 pub(super) struct Sentinels {
     pub servers: Vec<Server>,
     pub master: String,
-    first: AtomicUsize,
+    first: Turn,
 }
 
 impl Sentinels {
     pub fn new(servers: Vec<Server>, master: String) -> Self {
-        Sentinels { servers, master, first: AtomicUsize::new(0) }
+        Sentinels { servers, master, first: Turn::default() }
     }
 
     /// A connection to the master. Each sentinel is asked in turn until one
     /// names a server that is up and calls itself the master: one that was
     /// cut off still names the old one.
     pub async fn connect(&self, entry: &Entry) -> Result<MultiplexedConnection, Failure> {
-        let first = self.first.load(Ordering::Relaxed);
         let mut tried: Vec<Server> = Vec::new();
-        let mut reasons: Vec<Failure> = Vec::new();
-        for turn in 0..self.servers.len() {
-            let number = (first + turn) % self.servers.len();
-            let Some(sentinel) = self.servers.get(number) else { break };
+        let (mut of_masters, mut of_sentinels): (Vec<Failure>, Vec<Failure>) = Default::default();
+        for sentinel in self.first.round(&self.servers) {
             let master = match self.ask(entry, sentinel).await {
                 Ok(master) if tried.contains(&master) => continue,
                 Ok(master) => master,
                 Err(reason) => {
-                    reasons.push(reason);
+                    of_sentinels.push(reason);
                     continue;
                 }
             };
             match connect_to_master(entry, &master).await {
                 Ok(connection) => {
-                    self.first.store(number, Ordering::Relaxed);
+                    self.first.stay(&self.servers, sentinel);
                     return Ok(connection);
                 }
-                Err(reason) => reasons.push(reason),
+                Err(reason) => of_masters.push(reason),
             }
             tried.push(master);
         }
-        Err(most_telling(reasons))
+        // Nearest to what is wanted first.
+        Err(most_telling(if of_masters.is_empty() { of_sentinels } else { of_masters }))
     }
 
     /// Where the master is. Sentinels may have our password or none.
@@ -67,9 +64,11 @@ impl Sentinels {
         match entry.first(&mut connection, &question).await {
             Ok(answer) => self.read(sentinel, answer),
             Err(Failure::Away { reason, .. }) => Err(Failure::away(format!("sentinel {sentinel}: {reason}"))),
-            Err(Failure::Refused(text)) => Err(Failure::Refused(format!("sentinel {sentinel}: {text}"))),
-            Err(Failure::Wrong(text)) => {
-                Err(Failure::Refused(format!("{sentinel} is no sentinel; check redis-address ({text})")))
+            Err(Failure::Refused(text)) if text.contains("unknown command") => {
+                Err(Failure::Refused(format!("{sentinel} is no sentinel; check redis-address")))
+            }
+            Err(Failure::Refused(text) | Failure::Wrong(text)) => {
+                Err(Failure::Refused(format!("sentinel {sentinel}: {text}")))
             }
         }
     }
@@ -105,13 +104,8 @@ fn calls_itself_master(answer: &[Value]) -> bool {
     matches!(answer.first(), Some(Value::BulkString(role)) if role == b"master")
 }
 
-/// A refusal says what to change; else the last reason is the nearest to
-/// the master.
-fn most_telling(mut reasons: Vec<Failure>) -> Failure {
-    let refused = reasons.iter().position(|reason| matches!(reason, Failure::Refused(_)));
-    let last = reasons.len().saturating_sub(1);
-    if reasons.is_empty() {
-        return Failure::away("no sentinel names a master");
-    }
-    reasons.swap_remove(refused.unwrap_or(last))
+/// A refusal says what to change.
+fn most_telling(reasons: Vec<Failure>) -> Failure {
+    let refused = reasons.iter().find(|reason| matches!(reason, Failure::Refused(_)));
+    refused.or(reasons.last()).cloned().unwrap_or_else(|| Failure::away("there are no sentinels"))
 }

@@ -2,15 +2,18 @@
 //! for all who wait, and opened again after it broke.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::dialler::{Connection, Dialler, Topology};
-use super::failure::Failure;
+use super::failure::{Failure, Use};
 use super::rest::Rest;
+
+/// A connection younger than this is not replaced by another of its kind.
+const STALE_AFTER: Duration = Duration::from_secs(1);
 
 /// Holds it. The lock is only ever held for a look.
 pub(super) struct Shared {
@@ -32,6 +35,7 @@ struct State {
 pub(super) struct Open {
     pub number: u64,
     pub connection: Connection,
+    since: Instant,
 }
 
 type Outcome = Option<Result<Open, Failure>>;
@@ -81,16 +85,18 @@ impl Shared {
     }
 
     /// This one is of no more use. A cluster's mends itself and serves the
-    /// other slots meanwhile, so it stays until there is a better one.
-    pub fn leave(self: &Arc<Self>, number: u64) {
+    /// other slots meanwhile, so it stays until there is a better one. What
+    /// is stale is left only after a while: the next may be no better.
+    pub fn leave(self: &Arc<Self>, number: u64, why: Use) {
         let mut state = self.lock();
-        if state.open.as_ref().is_none_or(|open| open.number != number) {
-            return;
-        }
-        if !matches!(self.dialler.topology, Topology::Cluster(_)) {
+        let Some(open) = state.open.as_ref().filter(|open| open.number == number) else { return };
+        let is_young = open.since.elapsed() < STALE_AFTER;
+        if matches!(self.dialler.topology, Topology::Cluster(_)) {
+            if !is_young && state.attempt.is_none() && state.rest.reason(Instant::now()).is_none() {
+                self.start(&mut state);
+            }
+        } else if why == Use::Broken || !is_young {
             state.open = None;
-        } else if state.attempt.is_none() && state.rest.reason(Instant::now()).is_none() {
-            self.start(&mut state);
         }
     }
 
@@ -118,7 +124,7 @@ impl Shared {
             Ok(connection) => {
                 state.rest.succeeded();
                 state.opened += 1;
-                let open = Open { number: state.opened, connection };
+                let open = Open { number: state.opened, connection, since: Instant::now() };
                 state.open = Some(open.clone());
                 Ok(open)
             }
