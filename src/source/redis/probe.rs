@@ -41,20 +41,25 @@ pub async fn probe(link: &Link) -> Result<bool, String> {
     Ok(true)
 }
 
-/// Why this will not change by itself; `None` if it may.
-fn unfit(failure: &Failure) -> Option<String> {
-    let text = failure.to_string();
-    let has = |word: &str| text.contains(word);
-    if has("MOVED") || has("CROSSSLOT") {
-        return Some(
-            "the server is a node of a Redis Cluster: name at least two of its nodes in redis-address".to_owned(),
-        );
+/// Why this will not change by itself; `None` if it may: a disk or memory
+/// that is full, too many connections.
+fn unfit(failure: &Failure) -> Option<&str> {
+    const PASSING: [&str; 3] = ["OOM", "MISCONF", "max number of clients"];
+    match failure {
+        Failure::Refused(reason) => (!PASSING.iter().any(|word| reason.contains(word))).then_some(reason),
+        Failure::Away { .. } | Failure::Wrong(_) => None,
     }
-    if has("unknown command") {
-        return Some(format!(
-            "{text}; Redis 5.0 or later is needed, and sentinels are named together with redis-sentinel-master"
-        ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_no_reason_not_to_start() {
+        let refused = |text: &str| Failure::Refused(text.to_owned());
+        assert!(unfit(&refused("the user lacks a permission (NOPERM …)")).is_some());
+        assert!(unfit(&refused("its memory is full (OOM …)")).is_none());
+        assert!(unfit(&Failure::Away { reason: String::new(), uncertain: false }).is_none());
     }
-    let lasting = ["NOAUTH", "WRONGPASS", "NOPERM", "invalid password", "without any password", "DB index", "cluster support disabled"];
-    lasting.iter().any(|word| has(word)).then_some(text)
 }
