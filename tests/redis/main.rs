@@ -31,6 +31,7 @@ mod support;
 mod fleet;
 
 mod connections;
+mod go_proxies;
 mod options;
 mod roles;
 mod sharing;

@@ -66,6 +66,11 @@ impl GoSide {
 }
 
 impl Member {
+    /// What the last look over all keys found.
+    pub(super) fn seen_of_go(&self) -> &Seen {
+        &self.go.seen
+    }
+
     /// True while what a Go proxy wrote is served.
     pub(super) fn follows_go(&self) -> bool {
         self.role == RedisRole::FollowsGo

@@ -8,6 +8,7 @@ use redis::Cmd;
 
 use super::Member;
 use crate::snapshot::Snapshot;
+use crate::snapshot::item::ItemKind;
 use crate::source::redis::go_cache::{self, Seen};
 use crate::source::redis::keys::go;
 use crate::source::redis::link::Failure;
@@ -23,8 +24,22 @@ const SLICE: usize = 50;
 
 impl Member {
     /// `None`: the mirror is a Go primary's to write.
-    pub(super) fn plan_mirror(&self, before: Option<&Snapshot>, after: &Snapshot) -> Option<Plan> {
-        (self.role == RedisRole::Leads).then(|| plan(before, after))
+    pub(super) fn plan_mirror(&self, before: &Snapshot, after: &Snapshot) -> Option<Plan> {
+        (self.role == RedisRole::Leads).then(|| plan(Some(before), after))
+    }
+
+    /// Where nobody knows what is there: what is too much goes, too.
+    pub(super) async fn plan_whole_mirror(&self, after: &Snapshot) -> Result<Option<Plan>, Failure> {
+        if self.role != RedisRole::Leads {
+            return Ok(None);
+        }
+        let (id, link) = (&after.environment, &self.parts.link);
+        let mut whole = plan(None, after);
+        if go_cache::get(link, go::list(id, ItemKind::Flag)).await?.is_some() {
+            let found = go_cache::find(link, id, self.seen_of_go(), &BTreeSet::new()).await?;
+            whole.writes = repair(&found, after);
+        }
+        Ok(Some(whole))
     }
 
     pub(super) fn plan_removal(&self, before: &Snapshot) -> Option<Plan> {

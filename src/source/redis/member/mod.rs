@@ -4,6 +4,7 @@
 mod compare;
 mod gates;
 mod go;
+mod go_health;
 mod hear;
 mod keys;
 mod mirror;
@@ -34,6 +35,7 @@ use crate::source::intake_queue::IntakeQueue;
 use crate::store::Store;
 use crate::store::redis_state::RedisRole;
 use crate::store::source_status::SourceStatus;
+use crate::store::sync_state::StreamState;
 use gates::Gates;
 use go::GoSide;
 use keys::{Answers, Questions};
@@ -97,6 +99,8 @@ pub struct Member {
     early_targets: Vec<Entry>,
     /// What is known of Go proxies on the same Redis.
     go: GoSide,
+    /// What Go replicas were told of the upstream stream.
+    told_go: Option<StreamState>,
     next_mirrors: Instant,
     /// Where looking at mirrors goes on.
     mirrors_from: Option<EnvironmentId>,
@@ -141,6 +145,7 @@ impl Member {
             receiving: None,
             early_targets: Vec::new(),
             go: GoSide::default(),
+            told_go: None,
             next_mirrors: Instant::now(),
             mirrors_from: None,
             position: "0-0".to_owned(),

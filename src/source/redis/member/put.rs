@@ -126,7 +126,10 @@ impl Member {
                 to: snapshot.revision,
                 named: truth.named.clone().unwrap_or_default(),
             });
-            let mirror = self.plan_mirror(base.as_ref().map(|known| &*known.snapshot), snapshot);
+            let mirror = match &base {
+                Some(known) => self.plan_mirror(&known.snapshot, snapshot),
+                None => self.plan_whole_mirror(snapshot).await?,
+            };
             let write = EnvironmentWrite {
                 id: &environment.id,
                 token: self.token,

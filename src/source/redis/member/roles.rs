@@ -183,6 +183,7 @@ impl Member {
             self.put_changes().await;
             self.speak();
         }
+        self.tell_go().await;
         self.questions.expire(self.parts.store.certainty(), Instant::now());
         self.settle_certainty();
         let relays = self.gates.names();
