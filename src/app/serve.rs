@@ -145,7 +145,7 @@ impl Relay {
             readiness: Arc::clone(&readiness),
             status: status.clone(),
             usage: Arc::clone(&usage),
-            administrator: administrator(&origin, &queue, durable.as_ref()),
+            administrator: administrator(&origin, &queue, &store, durable.as_ref()),
             log: Arc::clone(&log),
             drain: drain_asked.clone(),
         };
@@ -352,9 +352,14 @@ fn usage(
     (usage, Some((task, carrier)))
 }
 
-fn administrator(origin: &Origin, queue: &IntakeQueue, durable: Option<&Durable>) -> Arc<dyn Administrator> {
+fn administrator(
+    origin: &Origin,
+    queue: &IntakeQueue,
+    store: &Store,
+    durable: Option<&Durable>,
+) -> Arc<dyn Administrator> {
     let directory = durable.map(|durable| &*durable.directory);
-    Arc::new(Administration::new(queue.clone(), origin.owner(), origin.ask_anew(), directory))
+    Arc::new(Administration::new(queue.clone(), store.clone(), origin.owner(), origin.ask_anew(), directory))
 }
 
 fn bind_port(address: Option<IpAddr>, port: u16) -> Result<TcpListener, StartError> {

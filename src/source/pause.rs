@@ -95,7 +95,7 @@ impl Intake {
                 }
                 // A leader's state has to be asked for anew: what it leads from will be another one.
                 pause.withheld = match kind {
-                    SourceKind::Peer => Withheld::Nothing,
+                    SourceKind::Peer | SourceKind::Redis => Withheld::Nothing,
                     _ => Withheld::Content(kind, Box::new(offered)),
                 };
             } else if delivery.removed.contains(id) {
@@ -144,6 +144,31 @@ impl Intake {
         self.forget_import(id);
         tracing::info!(environment = %id, "its source is not paused any more");
         Ok(true)
+    }
+
+    /// Every paused source.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<(EnvironmentId, Paused)> {
+        self.paused.iter().map(|(id, pause)| (id.clone(), pause.record.clone())).collect()
+    }
+
+    /// Takes over which sources are paused from the relay that fed the
+    /// others before: these, and no other.
+    pub fn adopt_pauses(&mut self, pauses: Vec<(EnvironmentId, Paused)>) {
+        let named: BTreeSet<&EnvironmentId> = pauses.iter().map(|(id, _)| id).collect();
+        let over: Vec<EnvironmentId> = self.paused.keys().filter(|id| !named.contains(id)).cloned().collect();
+        over.iter().for_each(|id| drop(self.paused.remove(id)));
+        for (id, record) in pauses {
+            if let Some(environment) = self.store().index().environment(id.as_str()) {
+                environment.source.store(Arc::new(SourceKind::Import));
+            }
+            let withheld = if record.new { Withheld::Gone } else { Withheld::Nothing };
+            self.paused.entry(id).or_insert(Pause { record, withheld });
+        }
+        if let Err(error) = self.keep_paused() {
+            tracing::error!(%error, "which sources are paused could not be written");
+        }
+        self.show_paused();
     }
 
     /// True while an import stands in for the environment's source.

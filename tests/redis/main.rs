@@ -28,11 +28,20 @@ mod setup;
 #[path = "../relay/support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../transfer/archives.rs"]
+mod archives;
+#[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../transfer/sending.rs"]
+mod sending;
+
 mod fleet;
 
 mod connections;
 mod go_proxies;
+mod imports;
 mod options;
+mod random_fleet;
 mod roles;
 mod sharing;
 mod topologies;

@@ -19,7 +19,9 @@ use crate::snapshot::ledger::ServedVersions;
 use crate::store::administration::{
     AdministrationError, Administrator, ImportFault, ImportOptions, ImportReport, ReceivedArchive,
 };
+use crate::store::Store;
 use crate::store::durable::DataDir;
+use crate::store::redis_state::RedisRole;
 use crate::telemetry::clock::unix_now_ms;
 use answers::Answers;
 
@@ -34,6 +36,7 @@ pub struct Administration {
     owner: Option<String>,
     ask_anew: AskAnew,
     answers: Arc<Mutex<Answers>>,
+    store: Store,
 }
 
 impl fmt::Debug for Administration {
@@ -45,9 +48,29 @@ impl fmt::Debug for Administration {
 impl Administration {
     /// Remembers what was answered before, if there is a data directory.
     #[must_use]
-    pub fn new(queue: IntakeQueue, owner: Option<String>, ask_anew: AskAnew, directory: Option<&DataDir>) -> Self {
+    pub fn new(
+        queue: IntakeQueue,
+        store: Store,
+        owner: Option<String>,
+        ask_anew: AskAnew,
+        directory: Option<&DataDir>,
+    ) -> Self {
         let answers = directory.map(Answers::read).unwrap_or_default();
-        Administration { queue, owner, ask_anew, answers: Arc::new(Mutex::new(answers)) }
+        Administration { queue, owner, ask_anew, answers: Arc::new(Mutex::new(answers)), store }
+    }
+
+    /// Where relays share a Redis, only what the leader serves reaches them
+    /// all.
+    fn must_lead(&self) -> Result<(), AdministrationError> {
+        let Some(redis) = self.store.redis() else { return Ok(()) };
+        if matches!(redis.role, RedisRole::Leads | RedisRole::Alone) {
+            return Ok(());
+        }
+        let leader = redis.holder.as_ref().map_or_else(|| "none does now".to_owned(), |holder| holder.name.clone());
+        let message = format!(
+            "this relay takes its configuration from Redis; do it at the relay that leads ({leader}), and every relay has it"
+        );
+        Err(error(ImportFault::Owned, message))
     }
 }
 
@@ -63,6 +86,9 @@ impl Administrator for Administration {
             }
             if let Some(answer) = known(&self.answers, &options.request_id, archive.sha256, unix_now_ms())? {
                 return Ok(answer);
+            }
+            if !options.validate_only {
+                self.must_lead()?;
             }
             if let Some(owner) = self.owner.as_ref().filter(|_| !options.override_upstream && !options.validate_only) {
                 let message = format!(
@@ -88,6 +114,7 @@ impl Administrator for Administration {
     fn resync(&self, environment: &EnvironmentId) -> BoxFuture<'_, Result<bool, AdministrationError>> {
         let id = environment.clone();
         async move {
+            self.must_lead()?;
             let job_id = id.clone();
             let resumed = self.queue.run(move |intake| intake.resume(&job_id, unix_now_ms() / 1000)).await;
             let resumed = resumed.ok_or_else(|| error(ImportFault::Ending, "the relay is shutting down"))?;

@@ -18,7 +18,7 @@ use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::Digest;
 use crate::store::Index;
 use crate::store::durable::environment::StoredContent;
-use crate::store::source_status::SourceStatus;
+use crate::store::source_status::{SourceKind, SourceStatus};
 
 /// What the source is made of.
 #[derive(Clone, Debug)]
@@ -89,7 +89,10 @@ impl Recipe {
             let snapshot = environment.snapshot();
             snapshot.as_ref().is_none_or(|snapshot| keys.iter().any(|key| snapshot.has_key(&hash(key))))
         };
-        let strangers = index.environments.values().filter(|environment| !is_own(&environment.id) && !has_key(environment));
+        // What was imported no key leads to either.
+        let strangers = index.environments.values().filter(|environment| {
+            **environment.source.load() != SourceKind::Import && !is_own(&environment.id) && !has_key(environment)
+        });
         strangers.map(|environment| environment.id.clone()).collect()
     }
 }

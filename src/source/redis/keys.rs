@@ -32,6 +32,8 @@ pub mod own {
     pub const AUTH_SECRET: &str = "ffrelay:{auth}:secret";
     /// Set: secrets that verify tokens, too.
     pub const AUTH_SECRETS: &str = "ffrelay:{auth}:earlier-secrets";
+    /// JSON array: the sources that imports have paused.
+    pub const PAUSED: &str = "ffrelay:paused";
     /// Up to where `stream:sdk_metrics` was read.
     pub const GO_USAGE_POSITION: &str = "ffrelay:go-usage-position";
 

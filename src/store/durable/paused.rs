@@ -49,19 +49,41 @@ pub fn paused_name() -> &'static str {
 pub fn paused_file<'a>(all: impl Iterator<Item = (&'a EnvironmentId, &'a Paused)>) -> Result<RecordFile, DurableError> {
     let mut file = RecordFile::new(FILE);
     for (environment, paused) in all {
-        let row = Row {
-            environment: environment.to_string(),
-            since_ms: paused.source.since_ms,
-            request_id: paused.source.request_id.clone(),
-            directory: paused.directory.map(|digest| digest.to_string()),
-            removed: paused.removed,
-            new: paused.new,
-        };
-        let line = serde_json::to_string(&row)
-            .map_err(|error| DurableError::Corrupt { path: FILE.to_owned(), what: error.to_string() })?;
-        file.push(&line);
+        file.push(&paused.line(environment).map_err(corrupt)?);
     }
     Ok(file)
+}
+
+fn corrupt(error: serde_json::Error) -> DurableError {
+    DurableError::Corrupt { path: FILE.to_owned(), what: error.to_string() }
+}
+
+impl Paused {
+    /// As one line of JSON.
+    ///
+    /// # Errors
+    /// Never in practice: the types always serialise.
+    pub fn line(&self, environment: &EnvironmentId) -> serde_json::Result<String> {
+        serde_json::to_string(&Row {
+            environment: environment.to_string(),
+            since_ms: self.source.since_ms,
+            request_id: self.source.request_id.clone(),
+            directory: self.directory.map(|digest| digest.to_string()),
+            removed: self.removed,
+            new: self.new,
+        })
+    }
+
+    /// Reads what [`Paused::line`] wrote.
+    ///
+    /// # Errors
+    /// It is no such line.
+    pub fn of_line(line: &str) -> serde_json::Result<(EnvironmentId, Paused)> {
+        let row: Row = serde_json::from_str(line)?;
+        let source = PausedSource { since_ms: row.since_ms, request_id: row.request_id };
+        let directory = row.directory.as_deref().and_then(Digest::from_hex);
+        Ok((EnvironmentId::new(&row.environment), Paused { source, directory, removed: row.removed, new: row.new }))
+    }
 }
 
 impl DataDir {
@@ -71,13 +93,6 @@ impl DataDir {
     /// See [`DataDir::read`].
     pub fn read_paused(&self) -> Result<Vec<(EnvironmentId, Paused)>, DurableError> {
         let lines = self.read(FILE)?.unwrap_or_default();
-        let row = |line: &String| {
-            let row: Row = serde_json::from_str(line)
-                .map_err(|error| DurableError::Corrupt { path: FILE.to_owned(), what: error.to_string() })?;
-            let source = PausedSource { since_ms: row.since_ms, request_id: row.request_id };
-            let directory = row.directory.as_deref().and_then(Digest::from_hex);
-            Ok((EnvironmentId::new(&row.environment), Paused { source, directory, removed: row.removed, new: row.new }))
-        };
-        lines.iter().map(row).collect()
+        lines.iter().map(|line| Paused::of_line(line).map_err(corrupt)).collect()
     }
 }

@@ -76,6 +76,10 @@ impl Member {
         self.parts.store.note_redis(|state| state.behind = unknown);
         self.take(takes).await?;
         if leads {
+            if self.role == RedisRole::Leads && nothing_of_ours {
+                // Redis lost everything, this too.
+                self.shared_pauses = None;
+            }
             self.put_back(puts).await?;
             self.note_equal(&there);
             self.mend_mirrors().await?;

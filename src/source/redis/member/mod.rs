@@ -8,6 +8,7 @@ mod go_health;
 mod hear;
 mod keys;
 mod mirror;
+mod pauses;
 mod put;
 mod roles;
 mod standing;
@@ -101,6 +102,8 @@ pub struct Member {
     go: GoSide,
     /// What Go replicas were told of the upstream stream.
     told_go: Option<StreamState>,
+    /// What was told to be paused.
+    shared_pauses: Option<Pauses>,
     next_mirrors: Instant,
     /// Where looking at mirrors goes on.
     mirrors_from: Option<EnvironmentId>,
@@ -146,6 +149,7 @@ impl Member {
             early_targets: Vec::new(),
             go: GoSide::default(),
             told_go: None,
+            shared_pauses: None,
             next_mirrors: Instant::now(),
             mirrors_from: None,
             position: "0-0".to_owned(),
@@ -248,6 +252,9 @@ impl Member {
         });
     }
 }
+
+/// Paused sources as the store shows them.
+type Pauses = Arc<BTreeMap<EnvironmentId, crate::store::source_status::PausedSource>>;
 
 /// A task that runs while this relay has a role.
 type Running = (CancellationToken, tokio::task::JoinHandle<()>);

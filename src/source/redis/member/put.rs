@@ -41,6 +41,9 @@ impl Member {
         if failed.is_none() {
             failed = self.put_removals(&index.environments.keys().cloned().collect()).await.err();
         }
+        if failed.is_none() {
+            failed = self.share_pauses().await.err();
+        }
         if failed.is_some() {
             // SDKs are told all the same.
             self.gates.leave(&self.parts.store);

@@ -84,6 +84,8 @@ impl Member {
                 // Whatever was written before may have been lost or changed.
                 self.written.clear();
                 self.compare().await;
+                let adopted = self.adopt_pauses().await;
+                self.note(adopted.as_ref().err());
                 self.start_source();
                 self.start_receiving();
             }
