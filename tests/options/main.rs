@@ -4,6 +4,7 @@
 
 mod accepted;
 mod contract;
+mod examples;
 mod origin;
 mod refused;
 mod spelling;
