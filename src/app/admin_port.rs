@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use super::serve::local;
+use super::ports::local;
 use crate::config::{Config, Mode};
 use crate::grpc::access::Access;
 use crate::grpc::admin::Admin;

@@ -54,11 +54,13 @@ pub fn facts(
 /// (`restored`) counts, too.
 fn everything_is_there(store: Store, status: SourceStatus, one_key: bool, restored: bool) -> Fact {
     Box::new(move || {
-        let complete = || one_key && (restored || status.state().loaded_at_unix_ms.is_some());
+        let shared = || store.redis().is_some_and(|redis| redis.compared_at_ms.is_some());
         let index = store.index();
         let waits = |environment: &Environment| environment.snapshot().is_none() && !environment.is_refused();
         let missing = index.environments.values().filter(|environment| waits(environment)).count();
         let served = index.environments.values().any(|environment| environment.snapshot().is_some());
+        let loaded = || status.state().loaded_at_unix_ms.is_some() || (served && shared());
+        let complete = || one_key && (restored || loaded());
         match missing {
             0 if complete() => None,
             0 if served && !one_key => None,

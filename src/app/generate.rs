@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::StartError;
-use super::origin::{admin, links};
+use super::harness::admin;
+use super::origin::links;
 use crate::config::{Config, Mode};
 use crate::evaluate::CompileOptions;
 use crate::snapshot::archive::{Compression, Tree};

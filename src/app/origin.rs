@@ -7,33 +7,29 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::harness::{admin, load_harness, restore_shared};
 use super::{StartError, offline};
-use crate::config::{ApiKeys, Config, Mode, Offline, Peer, Secret};
+use crate::config::{Config, Mode, Offline, Peer};
 use crate::lifecycle::supervisor::Supervisor;
 use crate::snapshot::content::EnvironmentId;
 use crate::source::administration::AskAnew;
 use crate::source::file;
 use crate::source::file::Location;
 use crate::source::file::load::Loaded;
-use crate::source::harness::calls::{AdminAccess, Calls};
 use crate::source::harness::carrier::HarnessCarrier;
-use crate::source::harness::engine::{Engine, SyncSettings};
 use crate::source::harness::recipe::{Keys, Recipe};
 use crate::source::harness::roster::Roster;
 use crate::source::harness::{proxy_credential, sdk_credential};
-use crate::source::intake::{Delivery, Durable, Intake};
+use crate::source::intake::{Durable, Intake};
 use crate::source::intake_queue::IntakeQueue;
 use crate::source::peer::carrier::PeerCarrier;
 use crate::source::peer::channel::Link;
 use crate::source::peer::follower::Follower;
 use crate::source::peer::known;
 use crate::source::peer::standing::Standing;
-use crate::source::redis;
 use crate::source::redis::own_source::Policy;
-use crate::store::Store;
 use crate::store::durable::environment::StoredContent;
 use crate::store::source_status::{SourceKind, SourceStatus};
-use crate::store::writer::Offered;
 use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
@@ -45,7 +41,10 @@ pub enum Origin {
     Harness(Box<HarnessOrigin>),
     Peer(Box<PeerOrigin>),
     /// What others write to Redis.
-    Replica { name: String, restored: bool },
+    Replica {
+        name: String,
+        restored: bool,
+    },
 }
 
 pub struct FileOrigin {
@@ -56,10 +55,10 @@ pub struct FileOrigin {
 }
 
 pub struct HarnessOrigin {
-    recipe: Recipe,
+    pub recipe: Recipe,
     /// What `data-dir` held of its keys; taken over already where Redis has
     /// a say.
-    restored: Vec<StoredContent>,
+    pub restored: Vec<StoredContent>,
 }
 
 pub struct PeerOrigin {
@@ -223,42 +222,6 @@ impl Origin {
     }
 }
 
-fn load_harness(
-    config: &Config,
-    keys: Keys,
-    credentials: BTreeSet<Arc<str>>,
-    (intake, queue): (&mut Intake, &IntakeQueue),
-    durable: Option<&Durable>,
-    status: &SourceStatus,
-    counts: &Arc<UpstreamCounts>,
-) -> Result<Origin, StartError> {
-    let mut restored = restored(durable, credentials)?;
-    let engine = engine(config, intake.store(), queue, counts)?;
-    let recipe = Recipe { engine, status: status.clone(), keys };
-    status.begin(&recipe.name(), unix_now_ms());
-    if config.redis.is_some() {
-        restore_shared(intake, durable, &restored)?;
-        restored.retain(|it| intake.store().index().environment(it.environment.as_str()).is_some());
-    }
-    Ok(Origin::Harness(Box::new(HarnessOrigin { recipe, restored })))
-}
-
-/// Serves what an earlier life had, from Redis or of its own keys: of each
-/// environment what it served last.
-fn restore_shared(intake: &mut Intake, durable: Option<&Durable>, own: &[StoredContent]) -> Result<(), StartError> {
-    let ids = own.iter().map(|it| it.environment.clone()).collect();
-    let now_unix_s = unix_now_ms() / 1000;
-    known::restore(intake, durable, (redis::CREDENTIAL, SourceKind::Redis), (&[], &ids), now_unix_s)?;
-    let index = intake.store().index().clone();
-    let missing = own.iter().filter(|it| index.environment(it.environment.as_str()).is_none());
-    let offered = missing.map(|it| {
-        let (content, credential) = (it.content.clone(), Arc::clone(&it.credential));
-        (it.environment.clone(), Offered { content, credential, ..Offered::default() })
-    });
-    let delivery = Delivery::of(SourceKind::Upstream, offered.collect());
-    intake.swap_in(delivery, now_unix_s).map_err(|error| StartError::Restore(error.into()))
-}
-
 /// The ways to the leaders, checked.
 ///
 /// # Errors
@@ -347,42 +310,4 @@ fn load_file(
     );
     let reload = source.reload.then_some(source.reload_interval);
     Ok(Origin::File(Box::new(FileOrigin { location, loaded, reload })))
-}
-
-/// The parts that every way to Harness shares.
-///
-/// # Errors
-/// The options make no HTTP client.
-pub fn engine(
-    config: &Config,
-    store: &Store,
-    intake: &IntakeQueue,
-    counts: &Arc<UpstreamCounts>,
-) -> Result<Arc<Engine>, StartError> {
-    let calls = Arc::new(Calls::new(&config.upstream, Arc::clone(counts))?);
-    Ok(Arc::new(Engine::new(calls, SyncSettings::of(&config.upstream), store.clone(), intake.clone())))
-}
-
-/// Who asks the admin service; `None` without a token for it.
-#[must_use]
-pub fn admin(mode: &ApiKeys) -> Option<AdminAccess> {
-    let token: Secret = mode.admin_service_token.clone()?;
-    Some(AdminAccess {
-        token,
-        account: mode.account_identifier.clone().unwrap_or_default(),
-        organization: mode.org_identifier.clone().unwrap_or_default(),
-    })
-}
-
-/// What an earlier life stored of these credentials.
-fn restored(durable: Option<&Durable>, credentials: BTreeSet<Arc<str>>) -> Result<Vec<StoredContent>, StartError> {
-    let Some(durable) = durable else { return Ok(Vec::new()) };
-    let (stored, damaged) = durable.directory.read_snapshots(&credentials)?;
-    for error in damaged {
-        tracing::error!(%error, "a stored snapshot is damaged and is not served; it is fetched anew");
-    }
-    if !stored.is_empty() {
-        tracing::info!(environments = stored.len(), "serving what data-dir holds until upstream answers");
-    }
-    Ok(stored)
 }

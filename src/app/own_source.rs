@@ -28,6 +28,10 @@ impl OwnSource for Recipe {
         .boxed()
     }
 
+    fn feeds(&self, environment: &EnvironmentId) -> bool {
+        self.engine.route(environment).is_some()
+    }
+
     fn strangers(&self, index: &Index) -> Vec<EnvironmentId> {
         Recipe::strangers(self, index)
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::secret::OwnSecret;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Mode, Secret};
 use crate::http::token::TokenKeys;
 use crate::lifecycle::supervisor::Supervisor;
 use crate::source::intake_queue::IntakeQueue;
@@ -18,13 +18,13 @@ use crate::source::redis::link::Link;
 use crate::source::redis::member::{Member, MemberParts};
 use crate::source::redis::own_source::Policy;
 use crate::source::redis::probe::probe;
+use crate::source::redis::secrets::{Agreed, SecretKeeper, agree, is_go_only};
 use crate::source::redis::usage::carrier::FleetCarrier;
 use crate::source::redis::usage::receiver::Receiver;
-use crate::usage::{Carrier, Usage};
-use crate::source::redis::secrets::{Agreed, SecretKeeper, agree, is_go_only};
 use crate::store::Store;
 use crate::store::redis_state::RedisRole;
 use crate::store::source_status::SourceStatus;
+use crate::usage::{Carrier, Usage};
 
 /// A start does not wait longer for Redis: what else there is is served.
 const START_WITHIN: Duration = Duration::from_secs(3);
@@ -44,10 +44,13 @@ impl RedisSide {
     pub async fn open(config: &Config) -> Result<Option<Self>, StartError> {
         let Some(redis) = &config.redis else { return Ok(None) };
         let link = Link::new(redis, config.upstream.ca_bundle.as_deref(), config.upstream.connect_timeout)?;
-        match tokio::time::timeout(START_WITHIN, probe(&link)).await {
+        match tokio::time::timeout(START_WITHIN, probe(&link, !matches!(config.mode, Mode::Replica))).await {
             Ok(Ok(true)) => tracing::info!(redis = link.name(), "Redis can be used"),
             Ok(Ok(false)) | Err(_) => {
-                tracing::warn!(redis = link.name(), "Redis does not answer yet; what else there is is served meanwhile");
+                tracing::warn!(
+                    redis = link.name(),
+                    "Redis does not answer yet; what else there is is served meanwhile"
+                );
             }
             Ok(Err(reason)) => return Err(StartError::Redis(reason)),
         }

@@ -2,12 +2,11 @@
 //! a deadline.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,17 +15,18 @@ use super::announce::{Addresses, announce};
 use super::facts::facts;
 use super::generate::{GenerateError, generate};
 use super::origin::Origin;
+use super::ports::{metrics_listener, sdk_listener, stream_settings};
 use super::redis::RedisSide;
 use super::{StartError, limits, secret};
-use crate::config::{Config, HttpConfig, Mode};
+use crate::config::{Config, Mode};
 use crate::evaluate::CompileOptions;
 use crate::http::api::{Api, ApiCounts, ApiSettings};
-use crate::http::connection::{Site, Timeouts};
+use crate::http::connection::Site;
 use crate::http::cors::Cors;
 use crate::http::hold::Hold;
-use crate::http::listener::{self, Listener, bind};
-use crate::http::stream::cursor::EventRepeat;
-use crate::http::stream::registry::{StreamRegistry, StreamSettings};
+use crate::http::listener::{self};
+use crate::http::stream::registry::StreamRegistry;
+use crate::http::token::TokenKeys;
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::supervisor::Supervisor;
 use crate::source::administration::Administration;
@@ -41,7 +41,6 @@ use crate::telemetry::clock::unix_now_s;
 use crate::telemetry::log_level::LogControl;
 use crate::telemetry::logging::millis;
 use crate::telemetry::upstream::UpstreamCounts;
-use crate::tls::Certificate;
 use crate::usage::{Carrier, Usage, UsageSettings, UsageTask};
 
 /// All expressions of one environment together.
@@ -82,19 +81,12 @@ impl Relay {
     /// Why it cannot.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let max_connections = limits::connections(config.http.max_connections);
-        let durable = match &config.data_dir {
-            Some(path) => Some(Durable { directory: Arc::new(DataDir::open(path)?), pending: Arc::default() }),
-            None => None,
-        };
+        let durable = open_data_dir(config)?;
         let (stop_listening, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = Supervisor::new(stop_listening.clone());
         let mut background = Supervisor::new(stop_background.clone());
         let redis = RedisSide::open(config).await?;
-        let own = secret::own_secret(config, durable.as_ref().map(|durable| &*durable.directory), redis.is_some())?;
-        let tokens = match &redis {
-            Some(redis) => redis.tokens(own, &mut background, &stop_background).await?,
-            None => Arc::new(ArcSwap::from_pointee(own.keys(None))),
-        };
+        let tokens = tokens(config, redis.as_ref(), durable.as_ref(), (&mut background, &stop_background)).await?;
         let (store, writer) = Store::new(store_settings(config));
         let mut intake = Intake::new(store.clone(), writer, durable.clone());
         intake.restore_imports(unix_now_s())?;
@@ -104,16 +96,18 @@ impl Relay {
         let origin = Origin::load(config, (&mut intake, &queue), durable.as_ref(), &status, &upstream)?;
         let (usage, usage_task) = usage(config, &origin, redis.as_ref(), durable.as_ref());
         let receiver = redis.as_ref().and_then(|redis| redis.receiver(config, &usage, origin.carrier()));
-        let readiness = Arc::new(Readiness::new(facts(config, &store, &origin, &status, redis.as_ref().map(|redis| redis.role.subscribe()))));
+        let readiness = Arc::new(Readiness::new(facts(
+            config,
+            &store,
+            &origin,
+            &status,
+            redis.as_ref().map(|redis| redis.role.subscribe()),
+        )));
         let streams = StreamRegistry::new(stream_settings(&config.http));
-        let api = Arc::new(Api {
+        let api = Api {
             store: store.clone(),
             tokens,
-            settings: ApiSettings {
-                bypass_auth: config.http.bypass_auth,
-                target_validation: config.http.target_validation,
-                mode: config.mode.name(),
-            },
+            settings: api_settings(config),
             cors: Cors::new(&config.http.cors_allowed_origins),
             hold: Hold::default(),
             streams: Arc::clone(&streams),
@@ -124,8 +118,8 @@ impl Relay {
             counts: ApiCounts::default(),
             usage: Arc::clone(&usage),
             metrics_readers: tokio::sync::Semaphore::new(crate::http::metrics::MAX_READERS),
-        });
-
+        };
+        let api = Arc::new(api);
         let connections = TaskTracker::new();
         let (sdk_listener, sdk) = sdk_listener(config, max_connections, &mut background, &stop_background)?;
         let sdk_site = Site { api: Arc::clone(&api), operations_only: false };
@@ -160,7 +154,8 @@ impl Relay {
         announce(config, &store, &origin.name(), &addresses, max_connections);
         background.own("follower gates", Arc::clone(store.gates()).run(stop_background.clone()));
         background.own("configuration intake", jobs.run(intake, stop_background.clone()));
-        let policy = origin.own_tasks(queue.clone(), &mut background, status.clone(), &stop_background, redis.is_some());
+        let policy =
+            origin.own_tasks(queue.clone(), &mut background, status.clone(), &stop_background, redis.is_some());
         if let Some(redis) = redis {
             redis.own_task(config, (policy, receiver), (queue, store, status), &mut background, &stop_background);
         }
@@ -279,55 +274,36 @@ fn compile_options(config: &Config) -> CompileOptions {
     }
 }
 
+fn open_data_dir(config: &Config) -> Result<Option<Durable>, StartError> {
+    let Some(path) = &config.data_dir else { return Ok(None) };
+    Ok(Some(Durable { directory: Arc::new(DataDir::open(path)?), pending: Arc::default() }))
+}
+
+fn api_settings(config: &Config) -> ApiSettings {
+    ApiSettings {
+        bypass_auth: config.http.bypass_auth,
+        target_validation: config.http.target_validation,
+        mode: config.mode.name(),
+    }
+}
+
 fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings { compile: compile_options(config), max_targets: config.http.max_targets }
 }
 
-fn stream_settings(http: &HttpConfig) -> StreamSettings {
-    StreamSettings {
-        max_streams: http.max_streams.unwrap_or(usize::MAX),
-        max_streams_per_environment: http.max_streams_per_environment.unwrap_or(usize::MAX),
-        max_stream_age: http.max_stream_age,
-        event_repeat: match http.event_repeat {
-            Some(after) => Some(EventRepeat { after, always: true }),
-            None => http.event_repeat_with_followers.map(|after| EventRepeat { after, always: false }),
-        },
-        write_timeout: http.write_timeout,
-    }
-}
-
-fn timeouts(http: &HttpConfig) -> Timeouts {
-    Timeouts { headers: http.header_timeout, idle: http.idle_timeout, write: http.write_timeout }
-}
-
-fn sdk_listener(
+/// What signs and verifies SDK tokens, agreed on with the relays that share
+/// a Redis.
+async fn tokens(
     config: &Config,
-    max_connections: usize,
-    background: &mut Supervisor,
-    stop: &CancellationToken,
-) -> Result<(Listener, SocketAddr), StartError> {
-    let tcp = bind_port(config.http.listen_address, config.http.port)?;
-    let address = local(&tcp, config.http.port)?;
-    let tls = match &config.http.tls {
-        None => None,
-        Some(files) => {
-            let certificate = Certificate::load(files)?;
-            let acceptor = certificate.acceptor(&[b"h2", b"http/1.1"])?;
-            background.own("TLS certificate watch", certificate.watch(stop.clone()));
-            Some(acceptor)
-        }
-    };
-    Ok((Listener { tcp, tls, timeouts: timeouts(&config.http), max_connections }, address))
-}
-
-/// The metrics port and its address, if it has one of its own.
-fn metrics_listener(http: &HttpConfig) -> Result<Option<(Listener, SocketAddr)>, StartError> {
-    let Some(port) = http.prometheus_port else {
-        return Ok(None);
-    };
-    let tcp = bind_port(http.listen_address, port)?;
-    let address = local(&tcp, port)?;
-    Ok(Some((Listener { tcp, tls: None, timeouts: timeouts(http), max_connections: 256 }, address)))
+    redis: Option<&RedisSide>,
+    durable: Option<&Durable>,
+    (background, stop): (&mut Supervisor, &CancellationToken),
+) -> Result<Arc<ArcSwap<TokenKeys>>, StartError> {
+    let own = secret::own_secret(config, durable.map(|durable| &*durable.directory), redis.is_some())?;
+    match redis {
+        Some(redis) => redis.tokens(own, background, stop).await,
+        None => Ok(Arc::new(ArcSwap::from_pointee(own.keys(None)))),
+    }
 }
 
 type Carried = (UsageTask, Arc<dyn Carrier>);
@@ -360,19 +336,4 @@ fn administrator(
 ) -> Arc<dyn Administrator> {
     let directory = durable.map(|durable| &*durable.directory);
     Arc::new(Administration::new(queue.clone(), store.clone(), origin.owner(), origin.ask_anew(), directory))
-}
-
-fn bind_port(address: Option<IpAddr>, port: u16) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Listen { port, source };
-    match address {
-        Some(address) => bind(SocketAddr::new(address, port)).map_err(failed),
-        // Machines without IPv6 have only the other one.
-        None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
-            .or_else(|_| bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)))
-            .map_err(failed),
-    }
-}
-
-pub(super) fn local(tcp: &TcpListener, port: u16) -> Result<SocketAddr, StartError> {
-    tcp.local_addr().map_err(|source| StartError::Listen { port, source })
 }

@@ -99,7 +99,7 @@ fn a_cache_that_go_filled_starts_a_replica() {
         assert!(groups.contains_key("gold"), "{file}");
         let written = redis.cli::<u64>(&["DBSIZE"]).saturating_sub(before);
         let own: Vec<String> = redis.cli(&["KEYS", "ffrelay:*"]);
-        assert!(written as usize <= own.len(), "{file}: nothing of Go's was touched");
+        assert!(written <= own.len() as u64, "{file}: nothing of Go's was touched");
     }
 }
 
@@ -154,7 +154,9 @@ fn a_relays_keys_are_what_a_go_proxy_reads() {
     let flags = format!("env-{ENVIRONMENT}-feature-configs");
     wait_for("the mirror", || stored(&redis, &flags));
     let complete = |redis: &RedisServer| {
-        for (list, single, field) in [("feature-configs", "feature-config", "feature"), ("segments", "segment", "identifier")] {
+        for (list, single, field) in
+            [("feature-configs", "feature-config", "feature"), ("segments", "segment", "identifier")]
+        {
             let text: String = redis.cli(&["GET", &format!("env-{ENVIRONMENT}-{list}")]);
             let latest = stored(redis, &format!("env-{ENVIRONMENT}-{list}-latest")).unwrap();
             assert_eq!(latest, json!(format!("{:x}", Sha256::digest(&text))));
@@ -170,13 +172,17 @@ fn a_relays_keys_are_what_a_go_proxy_reads() {
     complete(&redis);
     assert_eq!(stored(&redis, &format!("auth-key-{hash}")).unwrap(), json!(ENVIRONMENT));
     assert_eq!(stored(&redis, &format!("env-{ENVIRONMENT}-api-configs")).unwrap(), json!([format!("auth-key-{hash}")]));
-    wait_for("the state of the stream", || (stored(&redis, "ffproxy_saas_stream_health")?["state"] == "CONNECTED").then_some(()));
+    wait_for("the state of the stream", || {
+        (stored(&redis, "ffproxy_saas_stream_health")?["state"] == "CONNECTED").then_some(())
+    });
     let version = fake.patch_flag(ENVIRONMENT, "a", turn_off);
     fake.create_flag(ENVIRONMENT, boolean("b", true, 1));
     sdk.wait_for_version("b", 1);
     sdk.wait_for_version("a", version);
     wait_for("both in the list", || (stored(&redis, &flags)?.as_array()?.len() == 2).then_some(()));
-    wait_for("the change", || (stored(&redis, &format!("env-{ENVIRONMENT}-feature-config-a"))?["state"] == "off").then_some(()));
+    wait_for("the change", || {
+        (stored(&redis, &format!("env-{ENVIRONMENT}-feature-config-a"))?["state"] == "off").then_some(())
+    });
     complete(&redis);
     let events: Vec<(String, Vec<String>)> = redis.cli(&["XRANGE", "proxy:sse_events", "-", "+"]);
     let told = |event: &str, flag: &str, version: i64| {
@@ -187,11 +193,15 @@ fn a_relays_keys_are_what_a_go_proxy_reads() {
     };
     assert!(told("patch", "a", version) && told("create", "b", 1), "{events:?}");
     fake.delete_flag(ENVIRONMENT, "b");
-    wait_for("the end of the single key", || stored(&redis, &format!("env-{ENVIRONMENT}-feature-config-b")).is_none().then_some(()));
+    wait_for("the end of the single key", || {
+        stored(&redis, &format!("env-{ENVIRONMENT}-feature-config-b")).is_none().then_some(())
+    });
     complete(&redis);
     // What somebody damages is mended.
     redis.cli::<()>(&["DEL", &format!("env-{ENVIRONMENT}-feature-config-a")]);
-    wait_within(Duration::from_secs(60), "the single key again", || stored(&redis, &format!("env-{ENVIRONMENT}-feature-config-a")));
+    wait_within(Duration::from_secs(60), "the single key again", || {
+        stored(&redis, &format!("env-{ENVIRONMENT}-feature-config-a"))
+    });
 }
 
 /// The golden environment, upstream as a fake.
@@ -227,7 +237,9 @@ fn a_cache_that_go_filled_starts_a_primary_and_is_replaced_once_upstream_was_rea
         (redis.cli::<Vec<String>>(&["KEYS", "ffrelay:*truth"]).len() == 1).then_some(())
     });
     wait_within(SOON, "the deletion", || (sdk.flag("text").status == 404).then_some(()));
-    wait_within(SOON, "the deletion in the mirror", || stored(&redis, &format!("env-{GOLDEN}-feature-config-text")).is_none().then_some(()));
+    wait_within(SOON, "the deletion in the mirror", || {
+        stored(&redis, &format!("env-{GOLDEN}-feature-config-text")).is_none().then_some(())
+    });
 }
 
 #[test]
@@ -252,7 +264,9 @@ fn a_go_primary_that_writes_is_followed_and_not_written_against() {
     fake.patch_flag(GOLDEN, "number", turn_off);
     let version = go_changes(&redis, "bool-on", |flag| flag["state"] = json!("on"));
     let sdk = Sdk::connect(second.sdk, GOLDEN_KEY, GOLDEN);
-    wait_within(SOON, "the next one, too", || (sdk.flag("bool-on").ok()["version"].as_i64() >= Some(version)).then_some(()));
+    wait_within(SOON, "the next one, too", || {
+        (sdk.flag("bool-on").ok()["version"].as_i64() >= Some(version)).then_some(())
+    });
     let mirror = stored(&redis, &format!("env-{GOLDEN}-feature-config-number")).unwrap();
     assert_eq!(mirror["state"], "on", "nothing was written against it");
     assert_eq!(health(relay.sdk)["redis"]["role"], "FOLLOWS_GO");

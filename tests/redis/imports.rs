@@ -51,7 +51,9 @@ fn an_import_reaches_every_relay_and_outlives_its_leader() {
     // Its own source runs, and what it brings is kept for later.
     fake.wait_for_streams(1);
     fake.create_flag(ENVIRONMENT, boolean("b", true, 1));
-    wait_within(SOON, "the pause at the next leader", || health_of(second.sdk, ENVIRONMENT)["paused"].as_object().map(drop));
+    wait_within(SOON, "the pause at the next leader", || {
+        health_of(second.sdk, ENVIRONMENT)["paused"].as_object().map(drop)
+    });
     let sdk = Sdk::connect(third.sdk, KEY, ENVIRONMENT);
     assert_eq!((sdk.version("imported"), sdk.version("b")), (7, 0));
     assert_eq!(Sdk::connect(third.sdk, "imported-key", OTHER).version("other"), 1);

@@ -6,7 +6,6 @@
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/chaos_proxy.rs"]
 mod chaos_proxy;
-#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/fake_harness/mod.rs"]
 mod fake_harness;
 #[allow(dead_code, reason = "this crate uses a part of it")]

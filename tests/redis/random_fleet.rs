@@ -96,16 +96,28 @@ fn change(fake: &FakeHarness, states: &States, random: &mut StdRng) {
 
 fn served(relay: SocketAddr, authorization: &str) -> Option<BTreeMap<String, Value>> {
     let path = format!("/client/env/{ENVIRONMENT}/feature-configs");
-    let reply = std::panic::catch_unwind(|| request(relay, "GET", &path, &[("Authorization", authorization)], b"")).ok()?;
+    let reply =
+        std::panic::catch_unwind(|| request(relay, "GET", &path, &[("Authorization", authorization)], b"")).ok()?;
     if reply.status != 200 {
         return None;
     }
     let flags = reply.json();
-    Some(flags.as_array()?.iter().map(|flag| (flag["feature"].as_str().unwrap_or_default().to_owned(), flag["note"].clone())).collect())
+    Some(
+        flags
+            .as_array()?
+            .iter()
+            .map(|flag| (flag["feature"].as_str().unwrap_or_default().to_owned(), flag["note"].clone()))
+            .collect(),
+    )
 }
 
 /// Looks all the time; gives what the upstream never had.
-fn watch(relays: Vec<SocketAddr>, authorization: String, states: States, ended: Arc<AtomicBool>) -> thread::JoinHandle<(usize, Vec<String>)> {
+fn watch(
+    relays: Vec<SocketAddr>,
+    authorization: String,
+    states: States,
+    ended: Arc<AtomicBool>,
+) -> thread::JoinHandle<(usize, Vec<String>)> {
     thread::spawn(move || {
         std::panic::set_hook(Box::new(|_| ()));
         let (mut looks, mut strange) = (0, Vec::new());
@@ -113,7 +125,8 @@ fn watch(relays: Vec<SocketAddr>, authorization: String, states: States, ended: 
             for relay in &relays {
                 for (name, note) in served(*relay, &authorization).into_iter().flatten() {
                     looks += 1;
-                    let known = states.lock().unwrap().get(&name).is_some_and(|notes| notes.contains(&note.to_string()));
+                    let known =
+                        states.lock().unwrap().get(&name).is_some_and(|notes| notes.contains(&note.to_string()));
                     if !known && name != "a" {
                         strange.push(format!("{relay} {name} {note}"));
                     }
@@ -126,7 +139,12 @@ fn watch(relays: Vec<SocketAddr>, authorization: String, states: States, ended: 
 }
 
 /// Reports one evaluation at a time; counts those that were accepted.
-fn report(relays: Vec<SocketAddr>, authorization: String, accepted: Arc<AtomicI64>, ended: Arc<AtomicBool>) -> thread::JoinHandle<i64> {
+fn report(
+    relays: Vec<SocketAddr>,
+    authorization: String,
+    accepted: Arc<AtomicI64>,
+    ended: Arc<AtomicBool>,
+) -> thread::JoinHandle<i64> {
     thread::spawn(move || {
         let mut unanswered = 0;
         let pair = |key: &str, value: &str| json!({"key": key, "value": value});
@@ -161,7 +179,8 @@ fn whatever_breaks_all_end_equal_and_nothing_is_lost() {
     let (fake, mut redis) = (one_environment(), RedisServer::start(&[]));
     let states = States::default();
     let redis_address = redis.address();
-    let mut fleet: Vec<Member> = (0..2).map(|_| Member::new(|redis| primary_options(&fake, redis, &[]), redis_address)).collect();
+    let mut fleet: Vec<Member> =
+        (0..2).map(|_| Member::new(|redis| primary_options(&fake, redis, &[]), redis_address)).collect();
     fleet.extend((0..3).map(|_| Member::new(|redis| replica_options(redis, &[]), redis_address)));
     let relays: Vec<SocketAddr> = fleet.iter().map(|member| member.sdk).collect();
     relays.iter().for_each(|relay| crate::setup::wait_ready(*relay));
@@ -228,5 +247,8 @@ fn whatever_breaks_all_end_equal_and_nothing_is_lost() {
     let counted = fake.counted(ENVIRONMENT, "counted");
     let uncertain: f64 = fleet.iter().map(Member::uncertain).sum();
     println!("accepted {accepted}, unanswered {unanswered}, counted {counted}, uncertain {uncertain}");
-    assert!(counted as f64 <= (accepted + unanswered) as f64 + uncertain, "accepted {accepted}, unanswered {unanswered}, counted {counted}, uncertain {uncertain}");
+    assert!(
+        counted as f64 <= (accepted + unanswered) as f64 + uncertain,
+        "accepted {accepted}, unanswered {unanswered}, counted {counted}, uncertain {uncertain}"
+    );
 }

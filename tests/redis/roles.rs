@@ -32,7 +32,8 @@ fn only_one_asks_upstream_and_both_serve() {
 fn sigterm_hands_over_at_once() {
     let (fake, redis) = (one_environment(), RedisServer::start(&[]));
     // A long lease: waiting for its end would take too long.
-    let options: Vec<String> = primary_options(&fake, &address(&redis), &[]).into_iter().filter(|it| it != LEASE).collect();
+    let options: Vec<String> =
+        primary_options(&fake, &address(&redis), &[]).into_iter().filter(|it| it != LEASE).collect();
     let long = |options: &[String]| [options, &["--redis-lease=60s".to_owned()]].concat();
     let first = start(&long(&options));
     has_role(first.sdk, "LEADS");
@@ -108,11 +109,15 @@ fn a_new_primary_starts_from_redis_while_upstream_is_down() {
     wait_ready(second.sdk);
     let sdk = Sdk::connect(second.sdk, KEY, ENVIRONMENT);
     assert_eq!(sdk.version("a"), version);
-    wait_within(Duration::from_secs(20), "staleness in health", || (health_of(second.sdk, ENVIRONMENT)["stale"] == true).then_some(()));
+    wait_within(Duration::from_secs(20), "staleness in health", || {
+        (health_of(second.sdk, ENVIRONMENT)["stale"] == true).then_some(())
+    });
     fake.restart();
     let version = fake.patch_flag(ENVIRONMENT, "a", |flag| flag["state"] = "on".into());
     sdk.wait_for_version("a", version);
-    wait_within(Duration::from_secs(30), "freshness in health", || (health_of(second.sdk, ENVIRONMENT)["stale"] == false).then_some(()));
+    wait_within(Duration::from_secs(30), "freshness in health", || {
+        (health_of(second.sdk, ENVIRONMENT)["stale"] == false).then_some(())
+    });
 }
 
 #[test]
@@ -130,10 +135,16 @@ fn a_hand_over_changes_nothing_for_sdks() {
     let mut events = sdk.stream();
     first.stop();
     has_role(second.sdk, "LEADS");
-    wait_within(Duration::from_secs(20), "the next one in sync", || (health_of(second.sdk, ENVIRONMENT)["source"] == "UPSTREAM").then_some(()));
+    wait_within(Duration::from_secs(20), "the next one in sync", || {
+        (health_of(second.sdk, ENVIRONMENT)["source"] == "UPSTREAM").then_some(())
+    });
     events.assert_quiet(Duration::from_millis(500));
     let after = health_of(third.sdk, ENVIRONMENT);
-    assert_eq!((&before["digest"], &before["sequence"]), (&after["digest"], &after["sequence"]), "nothing was written anew");
+    assert_eq!(
+        (&before["digest"], &before["sequence"]),
+        (&after["digest"], &after["sequence"]),
+        "nothing was written anew"
+    );
 }
 
 #[test]
@@ -151,7 +162,9 @@ fn an_environment_whose_key_is_no_more_goes_everywhere() {
     first.stop();
     let second = primary(&fake, &redis, &[]);
     has_role(second.sdk, "LEADS");
-    wait_within(Duration::from_secs(30), "the end of the environment at the replica", || (sdk.flag("b").status == 401).then_some(()));
+    wait_within(Duration::from_secs(30), "the end of the environment at the replica", || {
+        (sdk.flag("b").status == 401).then_some(())
+    });
     let left: Vec<String> = redis.cli(&["KEYS", &format!("env-{OTHER}-*")]);
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(Sdk::connect(third.sdk, KEY, ENVIRONMENT).flag("a").status, 200);

@@ -11,7 +11,6 @@ use crate::support::client::{get, post};
 use crate::support::configuration::{ENVIRONMENT, KEY, boolean, key_hash};
 use crate::support::wait_for;
 
-
 #[test]
 fn a_replica_serves_what_the_primary_has_and_never_asks_upstream() {
     let (fake, redis) = (one_environment(), RedisServer::start(&[]));
@@ -96,7 +95,9 @@ fn a_relay_that_started_without_redis_adopts_the_shared_secret() {
     redis.restart(crate::redis_server::Data::Kept);
     let mut moved = early;
     moved.relay = first.sdk;
-    wait_within(Duration::from_secs(20), "the early token to be good elsewhere", || (moved.flag("a").status == 200).then_some(()));
+    wait_within(Duration::from_secs(20), "the early token to be good elsewhere", || {
+        (moved.flag("a").status == 200).then_some(())
+    });
     let mut late = Sdk::connect(second.sdk, KEY, ENVIRONMENT);
     late.relay = first.sdk;
     wait_within(Duration::from_secs(20), "later tokens, too", || (late.flag("a").status == 200).then_some(()));
@@ -167,7 +168,9 @@ fn a_key_that_goes_is_refused_everywhere() {
     let sdk = Sdk::connect(second.sdk, "second-key", ENVIRONMENT);
     assert_eq!(sdk.flag("a").status, 200);
     fake.remove_key(ENVIRONMENT, "second-key");
-    wait_within(Duration::from_secs(40), "the key's end at the replica", || (sdk.flag("a").status == 401).then_some(()));
+    wait_within(Duration::from_secs(40), "the key's end at the replica", || {
+        (sdk.flag("a").status == 401).then_some(())
+    });
     let hash = key_hash("second-key");
     let left: Vec<String> = redis.cli(&["KEYS", &format!("auth-key-{hash}")]);
     assert!(left.is_empty(), "{left:?}");

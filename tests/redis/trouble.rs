@@ -114,7 +114,9 @@ fn read_only() {
     let fleet = fleet(&[]);
     // As a master that was demoted.
     fleet.redis.cli::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
-    wait_within(NOTICED, "unhealthy in health", || (health(fleet.first.sdk)["cacheStatus"] == "unhealthy").then_some(()));
+    wait_within(NOTICED, "unhealthy in health", || {
+        (health(fleet.first.sdk)["cacheStatus"] == "unhealthy").then_some(())
+    });
     fleet.serves();
     fleet.redis.cli::<()>(&["REPLICAOF", "NO", "ONE"]);
     fleet.recovers();
@@ -127,8 +129,14 @@ fn out_of_memory() {
     let version = fleet.fake.patch_flag(ENVIRONMENT, "a", turn_off);
     let [at_first, _] = fleet.sdks();
     at_first.wait_for_version("a", version);
-    wait_within(NOTICED, "unhealthy in health", || (health(fleet.first.sdk)["cacheStatus"] == "unhealthy").then_some(()));
-    assert!(redis_health(fleet.first.sdk)["error"].as_str().unwrap().contains("OOM"), "{}", redis_health(fleet.first.sdk));
+    wait_within(NOTICED, "unhealthy in health", || {
+        (health(fleet.first.sdk)["cacheStatus"] == "unhealthy").then_some(())
+    });
+    assert!(
+        redis_health(fleet.first.sdk)["error"].as_str().unwrap().contains("OOM"),
+        "{}",
+        redis_health(fleet.first.sdk)
+    );
     assert_eq!(role(fleet.first.sdk), "LEADS", "a full Redis takes no lease away");
     fleet.serves();
     fleet.redis.cli::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -143,7 +151,9 @@ fn another_password_and_the_old_one_again() {
     other(&["CLIENT", "KILL", "TYPE", "normal"]);
     fleet.notices();
     fleet.serves();
-    wait_within(NOTICED, "the reason", || redis_health(fleet.first.sdk)["error"].as_str()?.contains("NOAUTH").then_some(()));
+    wait_within(NOTICED, "the reason", || {
+        redis_health(fleet.first.sdk)["error"].as_str()?.contains("NOAUTH").then_some(())
+    });
     other(&["CONFIG", "SET", "requirepass", ""]);
     fleet.recovers();
 }

@@ -16,10 +16,10 @@ use super::pause::ResumeError;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::Digest;
 use crate::snapshot::ledger::ServedVersions;
+use crate::store::Store;
 use crate::store::administration::{
     AdministrationError, Administrator, ImportFault, ImportOptions, ImportReport, ReceivedArchive,
 };
-use crate::store::Store;
 use crate::store::durable::DataDir;
 use crate::store::redis_state::RedisRole;
 use crate::telemetry::clock::unix_now_ms;

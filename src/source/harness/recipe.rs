@@ -50,7 +50,9 @@ impl Recipe {
     pub fn run(&self, restored: Vec<StoredContent>, stop: CancellationToken) -> BoxFuture<'static, ()> {
         let (engine, status) = (Arc::clone(&self.engine), self.status.clone());
         match self.keys.clone() {
-            Keys::Api { keys, admin, roster } => ApiKeysSource { engine, keys, admin, roster, status, restored }.run(stop).boxed(),
+            Keys::Api { keys, admin, roster } => {
+                ApiKeysSource { engine, keys, admin, roster, status, restored }.run(stop).boxed()
+            }
             Keys::Proxy(key) => ProxyKeySource { engine, key, status, restored }.run(stop).boxed(),
         }
     }
@@ -69,9 +71,11 @@ impl Recipe {
                 .iter()
                 .filter_map(|key| stored(index.environment_of_key(&hash(key))?, sdk_credential(key)))
                 .collect(),
-            Keys::Proxy(key) => {
-                index.sorted().into_iter().filter_map(|environment| stored(environment, proxy_credential(key))).collect()
-            }
+            Keys::Proxy(key) => index
+                .sorted()
+                .into_iter()
+                .filter_map(|environment| stored(environment, proxy_credential(key)))
+                .collect(),
         }
     }
 

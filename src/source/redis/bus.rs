@@ -103,7 +103,12 @@ mod tests {
     #[test]
     fn words_are_read_as_written() {
         let revision = |sequence| Revision { epoch: Epoch(7), sequence, digest: Digest::of(b"x") };
-        let changed = |from| Changed { environment: EnvironmentId::new("e"), from, to: revision(3), named: vec!["f:a\"b".into()] };
+        let changed = |from| Changed {
+            environment: EnvironmentId::new("e"),
+            from,
+            to: revision(3),
+            named: vec!["f:a\"b".into()],
+        };
         for word in [
             Word::Changed(changed(Some(revision(2)))),
             Word::Changed(changed(None)),

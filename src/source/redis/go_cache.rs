@@ -42,7 +42,8 @@ impl Seen {
 /// Redis does not say.
 pub async fn look(link: &Link) -> Result<Seen, Failure> {
     let mut seen = Seen::default();
-    let hashes: BTreeSet<String> = link.scan(&format!("{}*", go::AUTH_KEY_PREFIX), MOST_NAMES).await?.into_iter().collect();
+    let hashes: BTreeSet<String> =
+        link.scan(&format!("{}*", go::AUTH_KEY_PREFIX), MOST_NAMES).await?.into_iter().collect();
     let answers = get_all(link, hashes.into_iter().collect()).await?;
     for (name, value) in answers {
         let hash = name.strip_prefix(go::AUTH_KEY_PREFIX).and_then(Digest::from_hex);
@@ -65,7 +66,8 @@ fn single(
 ) -> Option<(EnvironmentId, ItemKind, String)> {
     let rest = name.strip_prefix("env-")?;
     // Ids sort as their texts do: the nearest one before may begin the name.
-    let (id, _) = environments.range(..=EnvironmentId::new(rest)).rev().find(|(id, _)| rest.starts_with(id.as_str()))?;
+    let (id, _) =
+        environments.range(..=EnvironmentId::new(rest)).rev().find(|(id, _)| rest.starts_with(id.as_str()))?;
     [ItemKind::Flag, ItemKind::Segment, ItemKind::Target].into_iter().find_map(|kind| {
         let identifier = name.strip_prefix(&go::item_prefix(id, kind))?;
         Some((id.clone(), kind, identifier.to_owned()))
@@ -77,12 +79,7 @@ fn single(
 ///
 /// # Errors
 /// Redis does not say.
-pub async fn find(
-    link: &Link,
-    id: &EnvironmentId,
-    seen: &Seen,
-    named: &BTreeSet<ItemKey>,
-) -> Result<Found, Failure> {
+pub async fn find(link: &Link, id: &EnvironmentId, seen: &Seen, named: &BTreeSet<ItemKey>) -> Result<Found, Failure> {
     let mut found = Found {
         flags: kind(link, id, ItemKind::Flag, seen, named).await?,
         segments: kind(link, id, ItemKind::Segment, seen, named).await?,

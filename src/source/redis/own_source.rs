@@ -19,6 +19,9 @@ pub trait OwnSource: Send + Sync + 'static {
     /// something else was served meanwhile.
     fn serve_again(&self, environment: &EnvironmentId) -> BoxFuture<'static, ()>;
 
+    /// True if one of its keys leads to the environment.
+    fn feeds(&self, environment: &EnvironmentId) -> bool;
+
     /// Environments that are served and certainly not its own.
     fn strangers(&self, index: &Index) -> Vec<EnvironmentId>;
 }

@@ -3,19 +3,21 @@
 
 use redis::Cmd;
 
-use super::keys::own;
+use super::keys::{go, own};
 use super::link::{Failure, Link};
 
 /// Where the probe writes; it goes by itself.
 const KEY: &str = "ffrelay:{probe}";
 const LASTS_MS: &str = "60000";
 
+const IN_CLUSTER: &str = "it is a part of a Redis Cluster; list several of its servers in redis-address";
+
 /// Tries what the relay needs. `Ok(false)`: the server is away, or cannot
 /// now; that may change.
 ///
 /// # Errors
 /// What cannot work, and what to do.
-pub async fn probe(link: &Link) -> Result<bool, String> {
+pub async fn probe(link: &Link, leads: bool) -> Result<bool, String> {
     let stream = format!("{KEY}:stream");
     let mut set = Cmd::new();
     set.arg("SET").arg(KEY).arg("1").arg("PX").arg(LASTS_MS);
@@ -27,7 +29,22 @@ pub async fn probe(link: &Link) -> Result<bool, String> {
     read.arg("HGETALL").arg(own::ENVIRONMENTS);
     let mut script = Cmd::new();
     script.arg("EVAL").arg("return redis.call('GET', KEYS[1])").arg("1").arg(KEY);
-    for (what, command) in [("SET", set), ("XADD", add), ("PEXPIRE", expire), ("HGETALL", read), ("EVAL", script)] {
+    let mut steps = vec![("SET", set), ("XADD", add), ("PEXPIRE", expire), ("HGETALL", read), ("EVAL", script)];
+    // Nothing that is there is touched: neither name is anybody's.
+    let mut go_proxies = Cmd::new();
+    go_proxies.arg(if leads { "DEL" } else { "GET" }).arg("env-ffrelay-feature-configs");
+    let mut go_keys = Cmd::new();
+    go_keys.arg(if leads { "DEL" } else { "GET" }).arg("auth-key-ffrelay");
+    let mut events = Cmd::new();
+    events.arg("XREVRANGE").arg(go::EVENTS).arg("+").arg("-").arg("COUNT").arg(1);
+    steps.extend([("env-*", go_proxies), ("auth-key-*", go_keys), (go::EVENTS, events)]);
+    if !link.is_cluster() {
+        // In different slots, which a server that is no cluster does not mind.
+        let mut slots = Cmd::new();
+        slots.arg("EXISTS").arg("ffrelay:{a}").arg("ffrelay:{b}");
+        steps.push(("EXISTS", slots));
+    }
+    for (what, command) in steps {
         match link.call::<redis::Value>(&command).await {
             Ok(_) => {}
             Err(failure) => {
@@ -47,7 +64,8 @@ fn unfit(failure: &Failure) -> Option<&str> {
     const PASSING: [&str; 3] = ["OOM", "MISCONF", "max number of clients"];
     match failure {
         Failure::Refused(reason) => (!PASSING.iter().any(|word| reason.contains(word))).then_some(reason),
-        Failure::Away { .. } | Failure::Wrong(_) => None,
+        Failure::Wrong(reason) => reason.contains("CROSSSLOT").then_some(IN_CLUSTER),
+        Failure::Away { .. } => None,
     }
 }
 

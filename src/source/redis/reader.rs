@@ -39,7 +39,10 @@ impl Entry {
 pub enum Heard {
     /// It reads, from now on without a gap.
     Connected,
-    Entries { stream: &'static str, entries: Vec<Entry> },
+    Entries {
+        stream: &'static str,
+        entries: Vec<Entry>,
+    },
     /// It does not, and goes on trying.
     Lost(String),
 }

@@ -111,7 +111,11 @@ impl SecretKeeper {
                 () = tokio::time::sleep(LOOK_EVERY.mul_f64(0.5 + rand::random::<f64>())) => {}
                 () = self.stop.cancelled() => return,
             }
-            if self.agreed.is_none() && !self.given && !std::mem::replace(&mut warned, true) && is_go_only(&self.link).await == Ok(true) {
+            if self.agreed.is_none()
+                && !self.given
+                && !std::mem::replace(&mut warned, true)
+                && is_go_only(&self.link).await == Ok(true)
+            {
                 tracing::error!(
                     "Redis was filled by a Go proxy, which signs SDK tokens with its own AUTH_SECRET, and no auth-secret is \
                      given here: SDKs that move between the two are refused; give both the same one"

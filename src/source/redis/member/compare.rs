@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 
+use super::trouble::Part;
 use super::{COMPARE_EVERY, Member, side_by_side};
 use crate::snapshot::Revision;
 use crate::snapshot::content::EnvironmentId;
@@ -36,7 +37,13 @@ impl Member {
             return;
         }
         let outcome = if self.follows_go() { self.compare_go().await } else { self.compare_all().await };
-        self.note(outcome.as_ref().err());
+        match &outcome {
+            Ok(()) => {
+                self.works(Part::Reading);
+                self.works(Part::Writing);
+            }
+            Err(failure) => self.fails(Part::Reading, failure),
+        }
         self.compared = outcome.is_ok();
         if self.compared {
             let now_ms = unix_now_ms();

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Member;
+use super::trouble::Part;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKey;
 use crate::source::intake::{Delivery, Intake};
@@ -143,7 +144,7 @@ impl Member {
         match go_cache::look(&self.parts.link).await {
             Ok(seen) => self.go.seen = seen,
             Err(failure) => {
-                self.note(Some(&failure));
+                self.fails(Part::Reading, &failure);
                 return false;
             }
         }
@@ -168,11 +169,12 @@ impl Member {
     /// Reads and serves what is due.
     pub(super) async fn read_due(&mut self) {
         let now = Instant::now();
-        let due: Vec<EnvironmentId> = self.go.due.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
+        let due: Vec<EnvironmentId> =
+            self.go.due.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
         for id in due {
             self.go.due.remove(&id);
             if let Err(failure) = self.read_one(&id).await {
-                self.note(Some(&failure));
+                self.fails(Part::Reading, &failure);
                 self.go.due.insert(id, now + Duration::from_secs(1));
                 return;
             }
@@ -240,13 +242,11 @@ impl Member {
     /// True where what is served is what a Go proxy wrote: stale until the
     /// own source was read, and not to be written before.
     pub(super) fn is_go_served(&self, id: &EnvironmentId) -> bool {
-        let from_redis = || {
-            let index = self.parts.store.index();
-            let environment = index.environment(id.as_str());
-            environment.is_some_and(|it| {
-                **it.source.load() == SourceKind::Redis && it.snapshot().as_ref().is_some_and(|snapshot| !snapshot.followed)
-            })
-        };
-        self.go.served.contains(id) && from_redis()
+        self.go.served.contains(id)
+    }
+
+    /// Something else has taken its place.
+    pub(super) fn is_not_go_served(&mut self, id: &EnvironmentId) {
+        self.go.served.remove(id);
     }
 }

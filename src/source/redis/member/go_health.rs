@@ -4,6 +4,7 @@
 use redis::Cmd;
 
 use super::Member;
+use super::trouble::Part;
 use crate::source::redis::keys::go;
 use crate::source::redis::link::Failure;
 use crate::store::redis_state::RedisRole;
@@ -26,7 +27,7 @@ impl Member {
         }
         match self.write_stream_state(state).await {
             Ok(()) => self.told_go = Some(state),
-            Err(failure) => self.note(Some(&failure)),
+            Err(failure) => self.fails(Part::Writing, &failure),
         }
     }
 

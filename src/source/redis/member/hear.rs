@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Member;
+use super::trouble::Part;
 use crate::source::redis::bus::{FIELD, Word};
 use crate::source::redis::keys::own;
 use crate::source::redis::reader::{Entry, Heard, order};
@@ -43,7 +44,7 @@ impl Member {
             if let Some(target) = targets::learn(&self.parts.store, entry, &self.parts.lease.id)
                 && let Some(usage) = usage
             {
-                usage.register_target(&target.environment, None, &target.json);
+                usage.register_target(&target.environment, None, target.json);
             }
         }
     }
@@ -103,7 +104,7 @@ impl Member {
             position: self.position.clone(),
         };
         if let Err(failure) = ack::write(&self.parts.link, &ack).await {
-            self.note(Some(&failure));
+            self.fails(Part::Writing, &failure);
         }
     }
 }

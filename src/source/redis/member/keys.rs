@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Member;
+use super::trouble::Part;
 use crate::source::redis::bus::Word;
 use crate::store::Store;
 use crate::store::keys::KeyCertainty;
@@ -110,7 +111,7 @@ impl Member {
             Ok(_) => drop(self.questions.open.insert(id, (number, Instant::now()))),
             Err(failure) => {
                 self.parts.store.certainty().end_reading(number, false);
-                self.note(Some(&failure));
+                self.fails(Part::Writing, &failure);
             }
         }
     }
@@ -119,7 +120,7 @@ impl Member {
     pub(super) async fn answer(&mut self, (id, complete): (String, bool)) {
         self.put_changes().await;
         if let Err(failure) = self.tell(&Word::Answer { id, complete }).await {
-            self.note(Some(&failure));
+            self.fails(Part::Writing, &failure);
         }
     }
 

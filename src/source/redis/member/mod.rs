@@ -13,6 +13,7 @@ mod put;
 mod roles;
 mod standing;
 mod take;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::keeper::{Keeper, Known, Nudge};
 use super::keys::{go as go_keys, own};
 use super::lease::{Lease, Says};
-use super::link::{Failure, Link};
+use super::link::Link;
 use super::own_source::Policy;
 use super::reader::{Entry, From, Heard, Reader};
 use super::truth::plan::Written;
@@ -41,6 +42,7 @@ use gates::Gates;
 use go::GoSide;
 use keys::{Answers, Questions};
 use take::Pending;
+use trouble::Troubles;
 
 /// Everything is compared at this interval, and after every reconnect.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
@@ -107,6 +109,9 @@ pub struct Member {
     next_mirrors: Instant,
     /// Where looking at mirrors goes on.
     mirrors_from: Option<EnvironmentId>,
+    troubles: Troubles,
+    /// Environments written since the start.
+    puts: u64,
     /// Up to where the bus was heard and dealt with.
     position: String,
     tasks: JoinSet<()>,
@@ -149,6 +154,8 @@ impl Member {
             early_targets: Vec::new(),
             go: GoSide::default(),
             told_go: None,
+            troubles: Troubles::default(),
+            puts: 0,
             shared_pauses: None,
             next_mirrors: Instant::now(),
             mirrors_from: None,
@@ -182,7 +189,7 @@ impl Member {
         loop {
             let (writes, follows, follows_go) = (self.writes(), self.follows(), self.follows_go());
             let (compare_at, pending_at) = (self.next_compare, self.pending_at());
-            let go_at = self.go_due().filter(|_| follows_go);
+            let go_at = self.go_due().filter(|_| follows_go || (writes && self.go.is_alone()));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -227,29 +234,6 @@ impl Member {
     /// True while it serves what another relay wrote.
     fn follows(&self) -> bool {
         matches!(self.role, RedisRole::StandsBy | RedisRole::Replica) && self.parts.policy.follows()
-    }
-
-    /// Notes how a call to Redis went, and says it once.
-    fn note(&mut self, failure: Option<&Failure>) {
-        let now_ms = crate::telemetry::clock::unix_now_ms();
-        let error = failure.map(ToString::to_string);
-        let before = self.parts.store.redis().and_then(|state| state.error.clone());
-        if before.is_some() == error.is_some() && error.is_none() {
-            return;
-        }
-        match (&before, &error) {
-            (None, Some(reason)) => {
-                tracing::error!(redis = self.parts.link.name(), reason, "Redis cannot be used; what is in memory is served");
-            }
-            (Some(_), None) => tracing::info!(redis = self.parts.link.name(), "Redis can be used again"),
-            _ => {}
-        }
-        self.parts.store.note_redis(|state| {
-            if state.error.is_some() != error.is_some() {
-                state.since_ms = now_ms;
-            }
-            state.error = error;
-        });
     }
 }
 

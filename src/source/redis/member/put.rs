@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::compare::There;
+use super::trouble::Part;
 use super::{Member, Served};
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::{Names, Revision};
@@ -14,12 +15,13 @@ use crate::source::redis::truth::plan::{TruthPlan, Written};
 use crate::source::redis::truth::read;
 use crate::source::redis::truth::script::{self, EnvironmentWrite, Outcome};
 use crate::store::environment::Environment;
+use crate::store::redis_state::RedisRole;
 
 impl Member {
     /// Writes every environment that was swapped since.
     pub(super) async fn put_changes(&mut self) {
         let index = self.parts.store.index().clone();
-        let mut failed = None;
+        let (mut failed, before) = (None, self.puts);
         for environment in index.sorted() {
             let Some(snapshot) = environment.snapshot().clone() else { continue };
             let known = self.written.get(&environment.id);
@@ -34,7 +36,8 @@ impl Member {
                 break;
             }
         }
-        let fresh: Vec<_> = index.sorted().into_iter().filter(|it| self.is_new_here(it)).map(|it| it.id.clone()).collect();
+        let fresh: Vec<_> =
+            index.sorted().into_iter().filter(|it| self.is_new_here(it)).map(|it| it.id.clone()).collect();
         if failed.is_none() && !fresh.is_empty() {
             failed = self.look_at_new(fresh).await.err();
         }
@@ -48,7 +51,11 @@ impl Member {
             // SDKs are told all the same.
             self.gates.leave(&self.parts.store);
         }
-        self.note(failed.as_ref());
+        match failed {
+            Some(failure) => self.fails(Part::Writing, &failure),
+            None if self.puts > before => self.works(Part::Writing),
+            None => {}
+        }
     }
 
     fn is_new_here(&self, environment: &Environment) -> bool {
@@ -65,10 +72,9 @@ impl Member {
             let ours = environment.snapshot().as_ref().map(|snapshot| snapshot.revision);
             match decide(self.stance(Some(&environment)), ours.as_ref(), theirs.as_ref()) {
                 Step::Put if self.waits_for_source(&id, Some(&environment)) => {}
-                Step::Put => puts.push((id, theirs)),
                 // Taken by the next comparison.
                 Step::Take if self.parts.policy.follows() => {}
-                Step::Take => puts.push((id, theirs)),
+                Step::Put | Step::Take => puts.push((id, theirs)),
                 Step::Nothing => self.note_written(&environment),
             }
         }
@@ -146,6 +152,10 @@ impl Member {
                     let told = if self.parts.link.is_cluster() { self.tell_apart(&write, word).await? } else { bus };
                     self.gates.written(environment, snapshot.place, told);
                     self.written.insert(environment.id.clone(), Written { snapshot: Arc::clone(snapshot), names });
+                    self.puts += 1;
+                    if self.role == RedisRole::Leads {
+                        self.is_not_go_served(&environment.id);
+                    }
                     return Ok(());
                 }
                 Outcome::Moved => base = None,

@@ -6,10 +6,13 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Member;
+use super::trouble::Part;
 use crate::source::redis::bus::Word;
 use crate::source::redis::keeper::Tenure;
 use crate::source::redis::own_source::Policy;
 use crate::store::redis_state::{LeaseHolder, RedisRole};
+use crate::store::source_status::SourceKind;
+use crate::store::sync_state::{Phase, StreamState};
 use crate::telemetry::clock::unix_now_ms;
 
 impl Member {
@@ -32,12 +35,7 @@ impl Member {
             since_ms: it.since_ms,
         });
         self.parts.store.note_redis(|state| state.holder = holder);
-        if let Some(reason) = &known.error {
-            let failure = crate::source::redis::link::Failure::Away { reason: reason.clone(), uncertain: false };
-            self.note(Some(&failure));
-        } else {
-            self.note(None);
-        }
+        self.trouble(Part::Lease, known.error.clone());
         if !self.choose_role().await && self.follows() {
             self.standing_of_holder();
         }
@@ -73,6 +71,7 @@ impl Member {
         self.parts.store.note_redis(|state| state.role = role);
         self.parts.role.send_replace(role);
         if token == 0 {
+            self.works(Part::Writing);
             self.gates.leave(&self.parts.store);
             self.stop_receiving().await;
         }
@@ -84,8 +83,9 @@ impl Member {
                 // Whatever was written before may have been lost or changed.
                 self.written.clear();
                 self.compare().await;
-                let adopted = self.adopt_pauses().await;
-                self.note(adopted.as_ref().err());
+                if let Err(failure) = self.adopt_pauses().await {
+                    self.fails(Part::Reading, &failure);
+                }
                 self.start_source();
                 self.start_receiving();
             }
@@ -182,6 +182,7 @@ impl Member {
             self.gates.expire(&self.parts.store, Instant::now());
             self.show_again().await;
             self.withdraw_strangers().await;
+            self.note_unfed();
             self.put_changes().await;
             self.speak();
         }
@@ -209,6 +210,20 @@ impl Member {
         for id in again {
             source.serve_again(&id).await;
             self.overridden.remove(&id);
+        }
+    }
+
+    /// What another leader wrote and this one's source does not feed (yet) is
+    /// served, and nobody knows whether it is still true.
+    fn note_unfed(&self) {
+        let Policy::Primary(source) = &self.parts.policy else { return };
+        for environment in self.parts.store.index().environments.values() {
+            if **environment.source.load() == SourceKind::Redis && !source.feeds(&environment.id) {
+                environment.note_sync(unix_now_ms(), |sync| {
+                    (sync.phase, sync.stream) = (Phase::Stale, StreamState::Disconnected);
+                    sync.error = Some("no key of the relay that leads has led to it yet".to_owned());
+                });
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 
+use super::trouble::Part;
 use super::{Member, Served, side_by_side};
 use crate::snapshot::Revision;
 use crate::snapshot::content::EnvironmentId;
@@ -70,7 +71,11 @@ impl Member {
     /// Follows the words.
     pub(super) async fn take_pending(&mut self) {
         let now = Instant::now();
-        let due = self.pending.iter().filter(|(_, pending)| pending.at <= now).map(|(id, pending)| (id.clone(), pending.clone()));
+        let due = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.at <= now)
+            .map(|(id, pending)| (id.clone(), pending.clone()));
         let due: Vec<(EnvironmentId, Pending)> = due.collect();
         let (mut truths, mut whole, mut lag) = (Vec::new(), Vec::new(), None);
         for (id, pending) in due {
@@ -104,7 +109,7 @@ impl Member {
                 }
                 Err(failure) => {
                     // A comparison follows when Redis is back.
-                    self.note(Some(&failure));
+                    self.fails(Part::Reading, &failure);
                     self.pending.clear();
                     self.compared = false;
                     return;
@@ -113,7 +118,7 @@ impl Member {
         }
         self.hand_on(truths).await;
         if let Err(failure) = self.take(whole).await {
-            self.note(Some(&failure));
+            self.fails(Part::Reading, &failure);
             self.compared = false;
         }
         if let Some(written_ms) = lag {
@@ -159,6 +164,7 @@ impl Member {
             if let Some((_, reason)) = refused.iter().find(|(refused, _)| *refused == id) {
                 self.refuse(&id, reason);
             } else {
+                self.is_not_go_served(&id);
                 self.taken(&id, names);
             }
         }

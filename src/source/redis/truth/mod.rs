@@ -41,12 +41,7 @@ impl Truth {
     /// What a snapshot is made of it by.
     #[must_use]
     pub fn leader(&self) -> LeaderState {
-        LeaderState {
-            revision: self.revision,
-            floor: self.floor,
-            rows: self.rows.clone(),
-            complete: self.complete,
-        }
+        LeaderState { revision: self.revision, floor: self.floor, rows: self.rows.clone(), complete: self.complete }
     }
 
     /// What was given out by whoever wrote it.

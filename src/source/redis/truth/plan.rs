@@ -68,7 +68,7 @@ impl TruthPlan {
         }
         for (key, entry) in &after.ledger.entries {
             let row = write_row(entry);
-            if !old.ledger.entries.get(key).is_some_and(|known| write_row(known) == row) {
+            if old.ledger.entries.get(key).is_none_or(|known| write_row(known) != row) {
                 plan.set.push((row_field(key), row.into_bytes()));
                 named.push(field_of(key));
             }
@@ -85,10 +85,7 @@ impl TruthPlan {
 
 /// What is always written.
 fn head(after: &Snapshot, names: &Names) -> Vec<(String, Vec<u8>)> {
-    vec![
-        (FLOOR.to_owned(), after.ledger.floor.to_string().into_bytes()),
-        (NAMES.to_owned(), write_names(names)),
-    ]
+    vec![(FLOOR.to_owned(), after.ledger.floor.to_string().into_bytes()), (NAMES.to_owned(), write_names(names))]
 }
 
 fn all(content: &Content) -> impl Iterator<Item = &Arc<Item>> {

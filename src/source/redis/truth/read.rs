@@ -101,7 +101,8 @@ fn text(bytes: &[u8]) -> Result<String, String> {
 
 fn item(key: &ItemKey, bytes: &[u8]) -> Result<Arc<Item>, String> {
     let text = text(bytes)?;
-    let json = Json::parse(&text).map_err(|error| format!("{} '{}' is no JSON: {}", key.kind, key.identifier, error.what))?;
+    let json =
+        Json::parse(&text).map_err(|error| format!("{} '{}' is no JSON: {}", key.kind, key.identifier, error.what))?;
     let item = Item::from_json(key.kind, &json)?;
     if item.key != *key {
         return Err(format!("{} '{}' is stored as '{}'", key.kind, item.key.identifier, key.identifier));
@@ -120,7 +121,8 @@ fn read_whole(fields: &HashMap<String, Vec<u8>>) -> Result<Truth, String> {
     let (mut items, mut rows) = (Vec::new(), BTreeMap::new());
     for (name, value) in fields {
         if let Some(key) = name.strip_prefix(ROW_PREFIX).and_then(key_of) {
-            let row = read_row(&text(value)?).ok_or_else(|| format!("the ledger's row of '{}' is none", key.identifier))?;
+            let row =
+                read_row(&text(value)?).ok_or_else(|| format!("the ledger's row of '{}' is none", key.identifier))?;
             rows.insert(key, row);
         } else if let Some(key) = key_of(name) {
             items.push(item(&key, value)?);

@@ -103,7 +103,8 @@ pub async fn write(link: &Link, it: &EnvironmentWrite<'_>) -> Result<Outcome, Fa
     }
     let none = MirrorPlan::default();
     let mirror = it.mirror.as_ref().filter(|_| !alone).unwrap_or(&none);
-    let deletes: Vec<&String> = mirror.writes.iter().filter_map(|it| if let Write::Delete { key } = it { Some(key) } else { None }).collect();
+    let deletes: Vec<&String> =
+        mirror.writes.iter().filter_map(|it| if let Write::Delete { key } = it { Some(key) } else { None }).collect();
     // A text always is JSON.
     push(&serde_json::to_vec(it.id.as_str()).unwrap_or_default());
     push(deletes.len().to_string().as_bytes());
@@ -145,4 +146,3 @@ pub async fn write(link: &Link, it: &EnvironmentWrite<'_>) -> Result<Outcome, Fa
 pub fn registered(is_there: bool) -> &'static [u8] {
     if is_there { b"live" } else { b"gone" }
 }
-

@@ -71,6 +71,8 @@ struct Desk {
     tried: HashMap<String, Tried>,
     /// What an earlier leader left was looked through.
     looked: bool,
+    /// Redis cannot be read.
+    failing: bool,
 }
 
 impl Receiver {
@@ -92,10 +94,9 @@ impl Receiver {
     }
 
     async fn receive(&self, desk: &mut Desk) {
-        let mut failing = false;
         loop {
             let Err(failure) = self.receive_on_one_connection(desk).await else { return };
-            if !std::mem::replace(&mut failing, true) {
+            if !std::mem::replace(&mut desk.failing, true) {
                 tracing::warn!(reason = %failure, "SDK metrics of other relays cannot be read from Redis; trying on");
             }
             tokio::time::sleep(RETRY).await;
@@ -126,6 +127,9 @@ impl Receiver {
                     }
                 }
                 desk.looked |= inherited.is_none();
+                if std::mem::take(&mut desk.failing) {
+                    tracing::info!("SDK metrics of other relays can be read from Redis again");
+                }
             } else {
                 let idle = desk.under_way.is_empty() && desk.tried.is_empty();
                 let block = if idle { BLOCK } else { BLOCK / 10 };
@@ -206,7 +210,9 @@ impl Receiver {
         let mut tally = self.usage.body();
         match read(body, &mut tally) {
             Ok(()) => self.usage.take(environment, tally),
-            Err(error) => tracing::warn!(%environment, %error, "SDK metrics of another relay cannot be read and are dropped"),
+            Err(error) => {
+                tracing::warn!(%environment, %error, "SDK metrics of another relay cannot be read and are dropped")
+            }
         }
     }
 
@@ -233,7 +239,8 @@ impl Receiver {
             command.arg("XREAD").arg("COUNT").arg(GO_COUNT).arg("BLOCK").arg(BLOCK.as_millis().to_string());
             command.arg("STREAMS").arg(go_keys::USAGE).arg(&position);
             let reply: Option<StreamReadReply> = connection.call(&command, ANSWERS_WITHIN).await?;
-            let entries: Vec<StreamId> = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).collect();
+            let entries: Vec<StreamId> =
+                reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).collect();
             let Some(last) = entries.last().map(|entry| entry.id.clone()) else { continue };
             for entry in entries {
                 let Some(event) = field(&entry, go_keys::FIELD) else { continue };
