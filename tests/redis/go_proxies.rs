@@ -243,6 +243,31 @@ fn a_cache_that_go_filled_starts_a_primary_and_is_replaced_once_upstream_was_rea
 }
 
 #[test]
+fn a_proxy_key_starts_from_a_go_cache_too_and_writes_nothing_before_upstream_was_read() {
+    let redis = filled("v2.json");
+    let fake = golden_upstream(&redis);
+    fake.set_proxy_key("golden-proxy-key");
+    fake.stop();
+    let mut options = fake.proxy_key_options("golden-proxy-key");
+    options.extend([address(&redis), crate::fleet::LEASE.to_owned(), SECRET.to_owned()]);
+    let relay = start(&options);
+    has_role(relay.sdk, "LEADS");
+    wait_ready(relay.sdk);
+    let sdk = Sdk::connect(relay.sdk, GOLDEN_KEY, GOLDEN);
+    assert_eq!(sdk.flag("bool-on").status, 200);
+    // Two comparisons later, too.
+    let compared = || crate::fleet::redis_health(relay.sdk)["comparedAtMs"].as_i64();
+    let first = compared();
+    wait_within(SOON, "a comparison", || (compared() > first).then_some(()));
+    assert!(redis.cli::<Vec<String>>(&["KEYS", "ffrelay:*truth"]).is_empty(), "not before upstream was read");
+    assert_eq!(crate::setup::health_of(relay.sdk, GOLDEN)["stale"], true);
+    fake.restart();
+    wait_within(Duration::from_secs(40), "the truth", || {
+        (redis.cli::<Vec<String>>(&["KEYS", "ffrelay:*truth"]).len() == 1).then_some(())
+    });
+}
+
+#[test]
 fn a_go_primary_that_writes_is_followed_and_not_written_against() {
     let redis = filled("v2.json");
     let fake = golden_upstream(&redis);

@@ -148,6 +148,38 @@ fn a_hand_over_changes_nothing_for_sdks() {
 }
 
 #[test]
+fn a_proxy_key_starts_from_redis_while_upstream_is_down() {
+    let (fake, redis) = (crate::setup::proxied(), RedisServer::start(&[]));
+    let mut options = fake.proxy_key_options(crate::setup::PROXY_KEY);
+    options.extend([address(&redis), LEASE.to_owned()]);
+    let first = start(&options);
+    has_role(first.sdk, "LEADS");
+    wait_ready(first.sdk);
+    first.stop();
+    fake.stop();
+    let second = start(&options);
+    wait_ready(second.sdk);
+    assert_eq!(Sdk::connect(second.sdk, KEY, ENVIRONMENT).flag("a").status, 200);
+    assert_eq!(Sdk::connect(second.sdk, OTHER_KEY, OTHER).flag("b").status, 200);
+}
+
+#[test]
+fn what_no_key_leads_to_is_stale() {
+    let (fake, redis) = (two_environments(), RedisServer::start(&[]));
+    let mut options = fake.api_key_options(&[KEY, OTHER_KEY]);
+    options.extend([address(&redis), LEASE.to_owned()]);
+    let first = start(&options);
+    has_role(first.sdk, "LEADS");
+    wait_ready(first.sdk);
+    first.stop();
+    fake.stop();
+    let second = primary(&fake, &redis, &[]);
+    has_role(second.sdk, "LEADS");
+    wait_within(Duration::from_secs(20), "staleness", || (health_of(second.sdk, OTHER)["stale"] == true).then_some(()));
+    assert_eq!(Sdk::connect(second.sdk, OTHER_KEY, OTHER).flag("b").status, 200, "it is served all the same");
+}
+
+#[test]
 fn an_environment_whose_key_is_no_more_goes_everywhere() {
     let (fake, redis) = (two_environments(), RedisServer::start(&[]));
     let mut options = fake.api_key_options(&[KEY, OTHER_KEY]);

@@ -229,6 +229,9 @@ fn what_cannot_work_is_refused_at_the_start() {
     redis.cli::<()>(&["ACL", "SETUSER", "half", "on", ">half-word", "~*", "+@read", "+ping"]);
     let text = refusal(&["--redis-username=half", "--redis-password=half-word"]);
     assert!(text.contains("NOPERM") && text.contains("SET"), "{text}");
+    redis.cli::<()>(&["ACL", "SETUSER", "own", "on", ">own-word", "~ffrelay:*", "+@all"]);
+    let text = refusal(&["--redis-username=own", "--redis-password=own-word"]);
+    assert!(text.contains("NOPERM") && text.contains("env-*"), "{text}");
     let text = refusal(&["--redis-password=secret-word", "--redis-db=99"]);
     assert!(text.contains("DB index"), "{text}");
 }
