@@ -22,6 +22,9 @@ mod redis_server;
 #[path = "../support/relay_process.rs"]
 mod relay_process;
 #[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../online/reports.rs"]
+mod reports;
+#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../online/setup.rs"]
 mod setup;
 #[allow(dead_code, reason = "this crate uses a part of it")]
@@ -29,6 +32,7 @@ mod setup;
 mod support;
 
 mod fleet;
+mod go_contents;
 
 mod connections;
 mod options;
@@ -36,3 +40,6 @@ mod roles;
 mod sharing;
 mod topologies;
 mod trouble;
+mod usage_beside_go;
+mod usage_sharing;
+mod usage_trouble;

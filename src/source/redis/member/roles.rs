@@ -9,6 +9,7 @@ use super::Member;
 use crate::source::redis::bus::Word;
 use crate::source::redis::keeper::Tenure;
 use crate::source::redis::own_source::Policy;
+use crate::source::redis::usage::receiver::Destination;
 use crate::store::redis_state::{LeaseHolder, RedisRole};
 use crate::telemetry::clock::unix_now_ms;
 
@@ -74,6 +75,8 @@ impl Member {
         self.parts.role.send_replace(role);
         if token == 0 {
             self.gates.leave(&self.parts.store);
+        }
+        if token == 0 || before != role {
             self.stop_receiving().await;
         }
         match role {
@@ -85,7 +88,7 @@ impl Member {
                 self.written.clear();
                 self.compare().await;
                 self.start_source();
-                self.start_receiving();
+                self.start_receiving(Destination::Upstream);
             }
             RedisRole::Alone => {
                 self.pending.clear();
@@ -101,7 +104,7 @@ impl Member {
                 self.stop_source().await;
                 self.compare().await;
                 if self.writes() {
-                    self.start_receiving();
+                    self.start_receiving(Destination::GoPrimary);
                 }
             }
             RedisRole::Undecided => {}
@@ -119,10 +122,10 @@ impl Member {
         }
     }
 
-    fn start_receiving(&mut self) {
+    fn start_receiving(&mut self, to: Destination) {
         if let (Some(receiver), None) = (&self.parts.receiver, &self.receiving) {
             let stop = CancellationToken::new();
-            let task = tokio::spawn(receiver.clone().run(stop.clone()));
+            let task = tokio::spawn(receiver.clone().run(to, stop.clone()));
             self.receiving = Some((stop, task));
         }
     }
