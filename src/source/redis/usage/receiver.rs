@@ -54,9 +54,11 @@ impl Receiver {
         let mut desk = Desk::new(self.at_once.max(1));
         let from_go = async {
             match to {
-                Destination::Upstream => self.receive_go().await,
-                Destination::GoPrimary => std::future::pending().await,
+                // Nothing that Redis has given out is lost with it.
+                Destination::Upstream => drop(stop.run_until_cancelled(self.receive_go()).await),
+                Destination::GoPrimary => {}
             }
+            std::future::pending::<()>().await;
         };
         // What Redis gives out now is taken, else the next one to lead would
         // have to take it for sent.
