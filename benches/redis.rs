@@ -102,7 +102,10 @@ fn crash() {
         drop(first);
         let version = fake.patch_flag("bench", "flag_7", |flag| flag["state"] = json!("off"));
         events.wait_for("flag_7", version);
-        println!("a leader's crash, redis-lease {lease}: its change reaches a replica's SDK after {:.2?}", began.elapsed());
+        println!(
+            "a leader's crash, redis-lease {lease}: its change reaches a replica's SDK after {:.2?}",
+            began.elapsed()
+        );
         drop(second);
     }
 }
@@ -162,8 +165,9 @@ fn many_environments() {
 fn throughput(relay: SocketAddr, authorization: &str) -> f64 {
     const CONNECTIONS: usize = 8;
     const TIME: Duration = Duration::from_secs(3);
-    let request =
-        format!("GET /client/env/bench/feature-configs/flag_7 HTTP/1.1\r\nHost: r\r\nAuthorization: {authorization}\r\n\r\n");
+    let request = format!(
+        "GET /client/env/bench/feature-configs/flag_7 HTTP/1.1\r\nHost: r\r\nAuthorization: {authorization}\r\n\r\n"
+    );
     let client = |request: String| {
         let mut connection = BufReader::new(TcpStream::connect(relay).unwrap());
         connection.get_ref().set_nodelay(true).unwrap();

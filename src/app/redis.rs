@@ -117,7 +117,8 @@ impl RedisSide {
     ) -> Option<Receiver> {
         let (upstream, redis) = (upstream?, config.redis.as_ref()?);
         let (usage, at_once) = (Arc::clone(usage), redis.metrics_stream_read_concurrency);
-        Some(Receiver { link: self.link.clone(), usage, upstream, at_once })
+        let (link, most) = (self.link.clone(), redis.metrics_stream_max_len);
+        Some(Receiver { link, usage, upstream, at_once, most, taken: Arc::default() })
     }
 
     /// Hands the member over to its task.

@@ -28,6 +28,12 @@ impl Seen {
         news
     }
 
+    /// True if it is known.
+    #[must_use]
+    pub fn contains(&self, id: BatchId) -> bool {
+        self.ids.contains(&id)
+    }
+
     /// What is remembered, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (BatchId, i64)> {
         self.order.iter().map(|(time_ms, id)| (*id, *time_ms))
@@ -52,6 +58,7 @@ mod tests {
     fn ids_are_remembered_for_a_day_within_a_bound() {
         let mut seen = Seen::default();
         assert!(seen.insert(BatchId(1), 0));
+        assert!(seen.contains(BatchId(1)) && !seen.contains(BatchId(2)));
         assert!(!seen.insert(BatchId(1), REMEMBERED_MS));
         assert!(seen.insert(BatchId(1), REMEMBERED_MS + 1));
         for i in 0..MAX_REMEMBERED as u128 {

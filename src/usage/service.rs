@@ -33,6 +33,8 @@ pub struct Usage {
     flushes: Option<mpsc::Sender<Flush>>,
     /// Of the journal.
     failing: Arc<AtomicBool>,
+    /// The last flush has begun.
+    ending: AtomicBool,
     registrar: Option<Registrar>,
 }
 
@@ -59,6 +61,7 @@ impl Usage {
             intake: None,
             flushes: None,
             failing: Arc::default(),
+            ending: AtomicBool::default(),
             registrar: None,
         })
     }
@@ -74,6 +77,7 @@ impl Usage {
             intake: None,
             flushes: None,
             failing: Arc::default(),
+            ending: AtomicBool::default(),
             registrar: near,
         };
         let mut task = UsageTask { forwarder: None, registrations: far, waits: settings.waits };
@@ -147,6 +151,12 @@ impl Usage {
         !self.failing.load(Ordering::Relaxed)
     }
 
+    /// True once everything is being sent for the last time.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
     /// Whether targets are registered upstream, so that a caller need not
     /// keep what is not wanted.
     #[must_use]
@@ -165,6 +175,7 @@ impl Usage {
     /// Sends everything now, within the time, and says what is left. To be
     /// called once SDK requests have ended and before the task is stopped.
     pub async fn flush(&self, within: Duration) -> Flushed {
+        self.ending.store(true, Ordering::Relaxed);
         let Some(flushes) = &self.flushes else {
             return Flushed::default();
         };

@@ -21,6 +21,7 @@ mod tls_front;
 
 mod follower;
 mod followers_keys;
+mod reports;
 mod setup;
 
 mod bad_answers;

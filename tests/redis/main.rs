@@ -21,6 +21,9 @@ mod redis_server;
 #[path = "../support/relay_process.rs"]
 mod relay_process;
 #[allow(dead_code, reason = "this crate uses a part of it")]
+#[path = "../online/reports.rs"]
+mod reports;
+#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../online/setup.rs"]
 mod setup;
 #[allow(dead_code, reason = "this crate uses a part of it")]
@@ -35,6 +38,7 @@ mod archives;
 mod sending;
 
 mod fleet;
+mod go_contents;
 
 mod connections;
 mod go_proxies;
@@ -45,3 +49,6 @@ mod roles;
 mod sharing;
 mod topologies;
 mod trouble;
+mod usage_beside_go;
+mod usage_sharing;
+mod usage_trouble;

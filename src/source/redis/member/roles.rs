@@ -10,6 +10,7 @@ use super::trouble::Part;
 use crate::source::redis::bus::Word;
 use crate::source::redis::keeper::Tenure;
 use crate::source::redis::own_source::Policy;
+use crate::source::redis::usage::receiver::Destination;
 use crate::store::redis_state::{LeaseHolder, RedisRole};
 use crate::store::source_status::SourceKind;
 use crate::store::sync_state::{Phase, StreamState};
@@ -73,6 +74,8 @@ impl Member {
         if token == 0 {
             self.works(Part::Writing);
             self.gates.leave(&self.parts.store);
+        }
+        if token == 0 || before != role {
             self.stop_receiving().await;
         }
         match role {
@@ -87,7 +90,7 @@ impl Member {
                     self.fails(Part::Reading, &failure);
                 }
                 self.start_source();
-                self.start_receiving();
+                self.start_receiving(Destination::Upstream);
             }
             RedisRole::Alone => {
                 self.pending.clear();
@@ -103,7 +106,7 @@ impl Member {
                 self.stop_source().await;
                 self.compare().await;
                 if self.writes() {
-                    self.start_receiving();
+                    self.start_receiving(Destination::GoPrimary);
                 }
             }
             RedisRole::Undecided => {}
@@ -121,10 +124,10 @@ impl Member {
         }
     }
 
-    fn start_receiving(&mut self) {
+    fn start_receiving(&mut self, to: Destination) {
         if let (Some(receiver), None) = (&self.parts.receiver, &self.receiving) {
             let stop = CancellationToken::new();
-            let task = tokio::spawn(receiver.clone().run(stop.clone()));
+            let task = tokio::spawn(receiver.clone().run(to, stop.clone()));
             self.receiving = Some((stop, task));
         }
     }

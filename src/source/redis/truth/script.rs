@@ -25,7 +25,8 @@ local token, base, revision = take(), take(), take()
 local stored = redis.call('HGET', truth, 'token')
 if stored and tonumber(stored) > tonumber(token) then return {'fenced', stored} end
 local there = redis.call('HGET', truth, 'rev')
-if base ~= '*' and base ~= there then return {'moved', there or ''} end
+-- The same again is done again: nobody knows whether the first was done.
+if base ~= '*' and base ~= there and there ~= revision then return {'moved', there or ''} end
 redis.call('HSET', truth, 'token', token)
 if base == '*' then
   redis.call('DEL', truth)

@@ -7,6 +7,10 @@
 //! once more, and an id that is there already is not added again.
 
 pub mod carrier;
+mod desk;
+mod from_go;
 pub mod go;
+mod group;
 pub mod receiver;
+mod refused;
 pub mod waiting;

@@ -17,9 +17,11 @@ pub(super) const GROUP: &str = "primaries";
 /// Its one consumer: what one leader left another finds.
 pub(super) const CONSUMER: &str = "primary";
 
-// XADD needs memory and comes first.
+// XADD needs memory and comes first. What is asked for again is remembered
+// for another day.
 const PUT: &str = r"
 local state = redis.call('GET', KEYS[2])
+if state == 'waits' then redis.call('EXPIRE', KEYS[2], ARGV[5]) end
 if state then return state end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 'full' end
 redis.call('XADD', KEYS[1], '*', 'e', ARGV[2], 'i', ARGV[3], 'b', ARGV[4])
