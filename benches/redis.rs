@@ -168,7 +168,7 @@ fn throughput(relay: SocketAddr, authorization: &str) -> f64 {
     let request = format!(
         "GET /client/env/bench/feature-configs/flag_7 HTTP/1.1\r\nHost: r\r\nAuthorization: {authorization}\r\n\r\n"
     );
-    let client = |request: String| {
+    let client = move |request: String| {
         let mut connection = BufReader::new(TcpStream::connect(relay).unwrap());
         connection.get_ref().set_nodelay(true).unwrap();
         let (began, mut count) = (Instant::now(), 0_u32);
