@@ -35,6 +35,8 @@ mod fleet;
 mod go_contents;
 
 mod connections;
+mod fleets;
+mod lost_pieces;
 mod options;
 mod roles;
 mod sharing;
