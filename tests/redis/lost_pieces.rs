@@ -89,3 +89,28 @@ fn single_keys_of_ours() {
         crate::reports::arrives(&fake, &key, 1);
     }
 }
+
+/// A key that is good is not refused for what Redis has lost: 401 would stop an SDK for good.
+#[test]
+fn the_environment_itself() {
+    let (fake, redis) = (one_environment(), RedisServer::start(&[]));
+    let first = primary(&fake, &redis, &[]);
+    has_role(first.sdk, "LEADS");
+    wait_ready(first.sdk);
+    for lost in [truth().as_str(), "ffrelay:environments"] {
+        // It has what another one has as little as possible to find: nothing in Go's way.
+        let mirror: Vec<String> = redis.cli(&["KEYS", "auth-key-*"]);
+        redis.cli::<u64>(&[vec!["DEL", lost], mirror.iter().map(String::as_str).collect()].concat());
+        let late = replica(&redis, &[]);
+        let since = std::time::Instant::now();
+        while since.elapsed() < MENDED {
+            let status = crate::setup::authenticate(late.sdk, KEY).status;
+            assert_ne!(status, 401, "{lost} was lost, and a good key with it");
+            if status == 200 {
+                break;
+            }
+        }
+        wait_ready(late.sdk);
+        assert_eq!(Sdk::connect(late.sdk, KEY, ENVIRONMENT).flag("a").status, 200);
+    }
+}

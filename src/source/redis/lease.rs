@@ -51,6 +51,9 @@ static GIVE_BACK_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(GIVE_BA
 pub struct Says {
     /// For operators: host and port.
     pub name: String,
+    /// How many it serves: who has fewer does not have all of what there is,
+    /// whatever Redis has.
+    pub environments: usize,
     /// Every key list is known and fresh.
     pub certain: bool,
     /// Key lists can be asked for.

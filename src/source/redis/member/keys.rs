@@ -142,7 +142,7 @@ impl Member {
         if certainty.can_be_asked() != asks {
             certainty.set_asks(asks);
         }
-        let fresh = self.reads && self.compared && self.role != RedisRole::Undecided;
+        let fresh = self.reads && self.compared && self.role != RedisRole::Undecided && self.has_all();
         certainty.set(fresh && says.is_some_and(|says| says.certain));
     }
 }

@@ -75,6 +75,7 @@ impl Member {
         self.parts.role.send_replace(role);
         if token == 0 {
             self.gates.leave(&self.parts.store);
+            self.say_nothing();
         }
         if token == 0 || before != role {
             self.stop_receiving().await;
