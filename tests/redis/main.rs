@@ -45,3 +45,4 @@ mod trouble;
 mod usage_beside_go;
 mod usage_sharing;
 mod usage_trouble;
+mod writes;
