@@ -8,6 +8,7 @@
 mod chaos_proxy;
 #[path = "support/config_copy.rs"]
 mod config_copy;
+#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "support/relay_process.rs"]
 mod relay_process;
 #[path = "support/sample_answers.rs"]

@@ -87,8 +87,7 @@ impl Relay {
             None => None,
         };
         let (stop_listening, stop_background) = (CancellationToken::new(), CancellationToken::new());
-        let mut listening = Supervisor::new(stop_listening.clone());
-        let mut background = Supervisor::new(stop_background.clone());
+        let [mut listening, mut background] = [&stop_listening, &stop_background].map(|stop| Supervisor::new(stop.clone()));
         let redis = RedisSide::open(config).await?;
         let own = secret::own_secret(config, durable.as_ref().map(|durable| &*durable.directory), redis.is_some())?;
         let tokens = match &redis {

@@ -8,7 +8,6 @@ use crate::fake_harness::metrics::{Received, attribute};
 use crate::fake_harness::{FakeHarness, Fault, Route};
 pub use crate::reports::{SOON, arrives, row};
 use crate::setup::{PROXY_KEY, Sdk, metric, one_environment, proxied, proxy_relay, relay, relay_for, two_environments};
-use crate::support::client::post;
 use crate::support::configuration::{ENVIRONMENT, KEY, OTHER, OTHER_KEY};
 use crate::support::relay::TestRelay;
 use crate::support::wait_for;

@@ -138,8 +138,8 @@ fn a_failover_of_sentinels() {
 }
 
 fn of_cluster(cluster: &RedisCluster, key: &str) -> Option<String> {
-    let all = cluster.masters.iter().chain(&cluster.replicas);
-    all.filter_map(|server| server.ask::<Option<String>>(&["GET", key]).ok()?).next()
+    let mut all = cluster.masters.iter().chain(&cluster.replicas);
+    all.find_map(|server| server.ask::<Option<String>>(&["GET", key]).ok()?)
 }
 
 fn cluster_option(cluster: &RedisCluster) -> String {

@@ -1,12 +1,18 @@
 //! What the relay keeps in Redis, with real servers: one module per
 //! behaviour.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    reason = "a test may fail, and counts are whole numbers"
+)]
 
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/chaos_proxy.rs"]
 mod chaos_proxy;
-#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/fake_harness/mod.rs"]
 mod fake_harness;
 #[allow(dead_code, reason = "this crate uses a part of it")]

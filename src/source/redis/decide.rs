@@ -29,7 +29,6 @@ pub fn decide(stance: Stance, ours: Option<&Revision>, theirs: Option<&Revision>
     let leads = stance != Stance::Follows;
     match (ours, theirs) {
         (None, None) => Step::Nothing,
-        (None, Some(_)) => Step::Take,
         // What Redis lost a follower still has; only the leader writes.
         (Some(_), None) => if leads { Step::Put } else { Step::Nothing },
         (Some(ours), Some(theirs)) if ours == theirs => Step::Nothing,
@@ -46,7 +45,7 @@ pub fn decide(stance: Stance, ours: Option<&Revision>, theirs: Option<&Revision>
             }
         }
         (Some(_), Some(_)) if stance == (Stance::Leads { in_sync: true }) => Step::Put,
-        (Some(_), Some(_)) => Step::Take,
+        (_, Some(_)) => Step::Take,
     }
 }
 

@@ -43,7 +43,7 @@ impl Member {
             if let Some(target) = targets::learn(&self.parts.store, entry, &self.parts.lease.id)
                 && let Some(usage) = usage
             {
-                usage.register_target(&target.environment, None, &target.json);
+                usage.register_target(&target.environment, None, target.json);
             }
         }
     }

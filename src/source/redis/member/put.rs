@@ -62,10 +62,9 @@ impl Member {
             let ours = environment.snapshot().as_ref().map(|snapshot| snapshot.revision);
             match decide(self.stance(Some(&environment)), ours.as_ref(), theirs.as_ref()) {
                 Step::Put if self.waits_for_source(&id, Some(&environment)) => {}
-                Step::Put => puts.push((id, theirs)),
                 // Taken by the next comparison.
                 Step::Take if self.parts.policy.follows() => {}
-                Step::Take => puts.push((id, theirs)),
+                Step::Put | Step::Take => puts.push((id, theirs)),
                 Step::Nothing => self.note_written(&environment),
             }
         }

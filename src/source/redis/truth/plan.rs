@@ -68,7 +68,7 @@ impl TruthPlan {
         }
         for (key, entry) in &after.ledger.entries {
             let row = write_row(entry);
-            if !old.ledger.entries.get(key).is_some_and(|known| write_row(known) == row) {
+            if old.ledger.entries.get(key).is_none_or(|known| write_row(known) != row) {
                 plan.set.push((row_field(key), row.into_bytes()));
                 named.push(field_of(key));
             }
