@@ -1,7 +1,14 @@
 //! What the relay keeps in Redis, with real servers: one module per
 //! behaviour.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    reason = "a test may fail, and counts are whole numbers"
+)]
 
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "../support/chaos_proxy.rs"]
@@ -43,6 +50,8 @@ mod go_contents;
 mod connections;
 mod go_proxies;
 mod imports;
+mod fleets;
+mod lost_pieces;
 mod options;
 mod random_fleet;
 mod roles;
@@ -52,3 +61,4 @@ mod trouble;
 mod usage_beside_go;
 mod usage_sharing;
 mod usage_trouble;
+mod writes;

@@ -235,3 +235,18 @@ fn what_cannot_work_is_refused_at_the_start() {
     let text = refusal(&["--redis-password=secret-word", "--redis-db=99"]);
     assert!(text.contains("DB index"), "{text}");
 }
+
+#[test]
+fn a_question_that_redis_does_not_take_is_not_asked_without_end() {
+    let fleet = fleet(&["maxmemory-policy noeviction"]);
+    fleet.redis.cli::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    fleet.redis.cli::<()>(&["CONFIG", "RESETSTAT"]);
+    let status = crate::setup::authenticate(fleet.second.sdk, "nobody's").status;
+    assert_eq!(status, 500, "nobody could be asked");
+    let stats: String = fleet.redis.cli(&["INFO", "commandstats"]);
+    let xadd = stats.lines().find(|line| line.starts_with("cmdstat_xadd")).unwrap_or_default();
+    let number = |name: &str| xadd.split([':', ',']).find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok());
+    assert!(number("rejected_calls").unwrap() < 100, "{xadd}");
+    fleet.redis.cli::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    fleet.recovers();
+}

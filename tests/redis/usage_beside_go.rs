@@ -96,6 +96,24 @@ fn a_replica_beside_go_proxies_writes_in_their_way() {
     assert_eq!(redis.cli::<u64>(&["EXISTS", STREAM]), 0);
 }
 
+/// Go proxies are replaced by relays one after another.
+#[test]
+fn a_replica_turns_to_our_primary_once_there_is_one() {
+    let (fake, redis) = (two_environments(), RedisServer::start(&[]));
+    load(&redis, "v2.json");
+    let replica = start(&crate::fleet::replica_options(&address(&redis), &[SECRET]));
+    wait_ready(replica.sdk);
+    has_role(replica.sdk, "FOLLOWS_GO");
+    let _first = leader(&fake, &redis, &[SECRET]);
+    has_role(replica.sdk, "REPLICA");
+    let sdk = sdk_at(&replica);
+    let version = fake.patch_flag(ENVIRONMENT, "a", crate::setup::turn_off);
+    sdk.wait_for_version("a", version);
+    assert_eq!(sdk.version("bool-on"), 0, "what Harness has counts");
+    sdk.used("a", 5);
+    arrives(&fake, "a", 5);
+}
+
 /// A Go primary counts what is in its stream; a relay of ours that yields to it must not count that, too.
 #[test]
 fn what_a_go_primary_counts_nobody_else_counts() {

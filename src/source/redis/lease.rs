@@ -19,7 +19,13 @@ if holder and holder ~= ARGV[1] then return {'other'} end
 if holder then
   redis.call('PEXPIRE', lease, ARGV[2])
   redis.call('HSET', lease, 'says', ARGV[4])
-  return {'held', redis.call('HGET', lease, 'token')}
+  local held = redis.call('HGET', lease, 'token')
+  if tonumber(ARGV[3]) <= tonumber(held) then return {'held', held} end
+  -- The counter was lost: environments have a higher one.
+  held = string.format('%.0f', tonumber(ARGV[3]) + 1)
+  redis.call('SET', counter, held)
+  redis.call('HSET', lease, 'token', held)
+  return {'held', held}
 end
 redis.call('DEL', lease)
 local token = tonumber(redis.call('GET', counter) or '0')
@@ -45,6 +51,9 @@ static GIVE_BACK_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(GIVE_BA
 pub struct Says {
     /// For operators: host and port.
     pub name: String,
+    /// How many it serves: who has fewer does not have all of what there is,
+    /// whatever Redis has.
+    pub environments: usize,
     /// Every key list is known and fresh.
     pub certain: bool,
     /// Key lists can be asked for.
@@ -76,7 +85,8 @@ pub struct Lease {
 
 impl Lease {
     /// Takes or renews it; `None` if another relay has it. `seen` is the
-    /// highest token ever seen: the counter may have been lost in a failover.
+    /// highest token ever seen: the counter may have been lost in a failover,
+    /// and then a lease that is held gets a higher one.
     ///
     /// # Errors
     /// Redis does not say.

@@ -24,6 +24,8 @@ const AT_ONCE: usize = 64;
 
 /// What Redis has of all environments.
 pub(super) struct There {
+    /// Registered as being there.
+    pub live: BTreeSet<EnvironmentId>,
     pub revisions: BTreeMap<EnvironmentId, Option<Revision>>,
     /// Withdrawn by whoever led.
     pub gone: BTreeSet<EnvironmentId>,
@@ -49,6 +51,8 @@ impl Member {
             let now_ms = unix_now_ms();
             self.parts.store.note_redis(|state| state.compared_at_ms = Some(now_ms));
         }
+        // One that takes long leaves time for everything else.
+        self.next_compare = Instant::now() + COMPARE_EVERY;
         self.after_comparison();
     }
 
@@ -89,6 +93,7 @@ impl Member {
             }
             self.put_back(puts).await?;
             self.note_equal(&there);
+            self.register_again(&there).await?;
             self.mend_mirrors().await?;
         } else {
             self.remove_gone(&there.gone).await;
@@ -97,7 +102,7 @@ impl Member {
         Ok(())
     }
 
-    fn served(&self) -> BTreeSet<EnvironmentId> {
+    pub(super) fn served(&self) -> BTreeSet<EnvironmentId> {
         self.parts.store.index().environments.keys().cloned().collect()
     }
 
@@ -150,19 +155,20 @@ pub(super) async fn look(link: &Link, mut ids: BTreeSet<EnvironmentId>) -> Resul
     let mut command = redis::Cmd::new();
     command.arg("HGETALL").arg(own::ENVIRONMENTS);
     let registered: BTreeMap<String, String> = link.call(&command).await?;
-    let mut gone = BTreeSet::new();
+    let (mut gone, mut live) = (BTreeSet::new(), BTreeSet::new());
     for (id, state) in registered {
         let id = EnvironmentId::new(&id);
         if state == "gone" {
             gone.insert(id);
         } else {
+            live.insert(id.clone());
             ids.insert(id);
         }
     }
     let calls = ids.into_iter().map(|id| revision(link, id).boxed()).collect();
     let answers = side_by_side(calls, AT_ONCE).await;
     let revisions = answers.into_iter().collect::<Result<BTreeMap<_, _>, Failure>>()?;
-    Ok(There { revisions, gone })
+    Ok(There { live, revisions, gone })
 }
 
 async fn revision(link: &Link, id: EnvironmentId) -> Result<(EnvironmentId, Option<Revision>), Failure> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Member;
 use super::trouble::Part;
+use super::compare::look;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKey;
 use crate::source::intake::{Delivery, Intake};
@@ -124,6 +125,14 @@ impl Member {
     /// While a Go proxy is followed: has any list another hash?
     pub(super) async fn compare_go(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
+        if self.go.alone {
+            let there = look(&self.parts.link, self.served()).await?;
+            if !there.gone.is_empty() || there.revisions.values().any(Option::is_some) {
+                // A primary of ours has come: the next tick takes another role.
+                self.go.alone = false;
+                return Ok(());
+            }
+        }
         if self.go.next_look.is_none_or(|at| at <= now) {
             self.look_for_go(true).await?;
         }

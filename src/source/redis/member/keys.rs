@@ -17,6 +17,10 @@ use crate::store::redis_state::RedisRole;
 /// An SDK waits no longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Who waits asks again as soon as a reading has ended: one that could not
+/// be begun lasts so long.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Questions that are looked up at once; one reading answers all that came
 /// before it.
 const MOST: usize = 64;
@@ -24,7 +28,7 @@ const MOST: usize = 64;
 /// What this relay asked.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
-    /// The number of the reading that waits for the answer, and since when.
+    /// The number of the reading that waits for the answer, and until when.
     open: HashMap<String, (u64, Instant)>,
     count: u64,
 }
@@ -37,8 +41,8 @@ impl Questions {
     }
 
     pub fn expire(&mut self, certainty: &KeyCertainty, now: Instant) {
-        self.open.retain(|_, (number, since)| {
-            let waits = now.duration_since(*since) < PATIENCE;
+        self.open.retain(|_, (number, until)| {
+            let waits = now < *until;
             if !waits {
                 certainty.end_reading(*number, false);
             }
@@ -101,16 +105,20 @@ impl Member {
     pub(super) async fn ask(&mut self) {
         let certainty = self.parts.store.certainty();
         let number = certainty.begin_reading();
-        if self.follows_go() {
-            let complete = self.look_for_go_keys().await;
-            return self.parts.store.certainty().end_reading(number, complete);
-        }
         self.questions.count += 1;
         let id = format!("{}:{}", self.parts.lease.id, self.questions.count);
+        if self.follows_go() {
+            if self.look_for_go_keys().await {
+                self.parts.store.certainty().end_reading(number, true);
+            } else {
+                self.questions.open.insert(id, (number, Instant::now() + PAUSE));
+            }
+            return;
+        }
         match self.tell(&Word::Question { id: id.clone() }).await {
-            Ok(_) => drop(self.questions.open.insert(id, (number, Instant::now()))),
+            Ok(_) => drop(self.questions.open.insert(id, (number, Instant::now() + PATIENCE))),
             Err(failure) => {
-                self.parts.store.certainty().end_reading(number, false);
+                self.questions.open.insert(id, (number, Instant::now() + PAUSE));
                 self.fails(Part::Writing, &failure);
             }
         }
@@ -143,7 +151,7 @@ impl Member {
         if certainty.can_be_asked() != asks {
             certainty.set_asks(asks);
         }
-        let fresh = self.reads && self.compared && self.role != RedisRole::Undecided;
+        let fresh = self.reads && self.compared && self.role != RedisRole::Undecided && self.has_all();
         certainty.set(fresh && says.is_some_and(|says| says.certain));
     }
 }

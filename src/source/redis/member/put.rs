@@ -211,6 +211,22 @@ impl Member {
         self.tell(&word).await.map(Some)
     }
 
+    /// The list of environments may lie on another server than they do, and
+    /// be lost alone.
+    pub(super) async fn register_again(&self, there: &There) -> Result<(), Failure> {
+        let lost: Vec<&EnvironmentId> = self.written.keys().filter(|id| !there.live.contains(*id)).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let mut command = redis::Cmd::new();
+        command.arg("HSET").arg(own::ENVIRONMENTS);
+        for id in lost {
+            command.arg(id.as_str()).arg(script::registered(true));
+        }
+        let _: i64 = self.parts.link.call(&command).await?;
+        Ok(())
+    }
+
     /// Puts a word on the bus; gives its entry's id.
     pub(super) async fn tell(&self, word: &Word) -> Result<String, Failure> {
         let mut command = redis::Cmd::new();

@@ -74,6 +74,7 @@ impl Member {
         if token == 0 {
             self.works(Part::Writing);
             self.gates.leave(&self.parts.store);
+            self.say_nothing();
         }
         if token == 0 || before != role {
             self.stop_receiving().await;

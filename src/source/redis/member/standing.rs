@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::Member;
 use crate::snapshot::Names;
 use crate::snapshot::content::EnvironmentId;
+use crate::source::redis::lease::Says;
+use crate::store::Index;
 use crate::store::redis_state::RedisRole;
 use crate::store::sync_state::{Phase, StreamState};
 use crate::telemetry::clock::unix_now_ms;
@@ -40,8 +42,9 @@ impl Member {
         if self.compared && !matches!(self.role, RedisRole::Undecided | RedisRole::Alone) {
             let holder = self.known.borrow().holder.is_some();
             let served = !self.parts.store.index().environments.is_empty();
-            // Without a leader an empty Redis may be one that is not filled yet.
-            if self.follows() && (holder || served) {
+            // Without a leader an empty Redis may be one that is not filled
+            // yet; with one it may have lost something.
+            if self.follows() && ((holder && self.has_all()) || served) {
                 self.parts.status.good(&self.source_name(), true, unix_now_ms());
             }
         }
@@ -111,6 +114,18 @@ impl Member {
         }
     }
 
+    /// True if it serves as many environments as the leader: Redis may have
+    /// lost one of them, and then its keys are not unknown.
+    pub(super) fn has_all(&self) -> bool {
+        let leaders = self.known.borrow().holder.as_ref().map(|holder| holder.says.environments);
+        leaders.is_none_or(|leaders| count(&self.parts.store.index()) >= leaders)
+    }
+
+    /// What it said while it led is of no use to those who hear it later.
+    pub(super) fn say_nothing(&self) {
+        self.says.send_modify(|says| *says = Says { name: self.parts.name.clone(), ..Says::default() });
+    }
+
     /// Tells the other relays how this one's source is doing.
     pub(super) fn speak(&self) {
         /// Environments that are named; of more a number would do, but nobody reads that many.
@@ -125,10 +140,15 @@ impl Member {
         }
         let certainty = self.parts.store.certainty();
         let (certain, asks) = (certainty.is_set() && index.is_complete(), certainty.can_be_asked());
+        let environments = count(&index);
         self.says.send_if_modified(|says| {
             let before = says.clone();
-            (says.certain, says.asks, says.behind) = (certain, asks, behind);
+            (says.certain, says.asks, says.behind, says.environments) = (certain, asks, behind, environments);
             *says != before
         });
     }
+}
+
+fn count(index: &Index) -> usize {
+    index.environments.values().filter(|environment| environment.snapshot().is_some()).count()
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::Cmd;
 
@@ -15,6 +16,9 @@ use crate::snapshot::item::{Item, ItemKey};
 use crate::source::redis::keys::own;
 use crate::source::redis::link::{Failure, Link};
 
+/// An answer of many megabytes takes longer than others.
+const LARGE: Duration = Duration::from_secs(20);
+
 /// The revision that is there; `None`: nothing is.
 ///
 /// # Errors
@@ -22,8 +26,12 @@ use crate::source::redis::link::{Failure, Link};
 pub async fn revision(link: &Link, id: &EnvironmentId) -> Result<Option<Revision>, Failure> {
     let mut command = Cmd::new();
     command.arg("HGET").arg(own::truth(id)).arg(REVISION);
-    let text: Option<String> = link.call(&command).await?;
-    Ok(text.as_deref().and_then(Revision::parse))
+    match link.call::<Option<String>>(&command).await {
+        Ok(text) => Ok(text.as_deref().and_then(Revision::parse)),
+        // Something else has its name: the leader writes over it.
+        Err(Failure::Wrong(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Everything; `None`: nothing is there.
@@ -33,7 +41,7 @@ pub async fn revision(link: &Link, id: &EnvironmentId) -> Result<Option<Revision
 pub async fn whole(link: &Link, id: &EnvironmentId) -> Result<Option<Truth>, Failure> {
     let mut command = Cmd::new();
     command.arg("HGETALL").arg(own::truth(id));
-    let fields: HashMap<String, Vec<u8>> = link.call(&command).await?;
+    let fields: HashMap<String, Vec<u8>> = link.call_within(&command, LARGE).await?;
     if !fields.contains_key(REVISION) {
         return Ok(None);
     }

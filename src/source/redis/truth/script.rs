@@ -22,6 +22,8 @@ const WRITE: &str = r"
 local truth, at = KEYS[1], 0
 local function take() at = at + 1; return ARGV[at] end
 local token, base, revision = take(), take(), take()
+local kind = redis.call('TYPE', truth)['ok']
+if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', truth) end
 local stored = redis.call('HGET', truth, 'token')
 if stored and tonumber(stored) > tonumber(token) then return {'fenced', stored} end
 local there = redis.call('HGET', truth, 'rev')
