@@ -83,7 +83,8 @@ impl Relay {
         let max_connections = limits::connections(config.http.max_connections);
         let durable = open_data_dir(config)?;
         let (stop_listening, stop_background) = (CancellationToken::new(), CancellationToken::new());
-        let [mut listening, mut background] = [&stop_listening, &stop_background].map(|stop| Supervisor::new(stop.clone()));
+        let [mut listening, mut background] =
+            [&stop_listening, &stop_background].map(|stop| Supervisor::new(stop.clone()));
         let redis = RedisSide::open(config).await?;
         let tokens = tokens(config, redis.as_ref(), durable.as_ref(), (&mut background, &stop_background)).await?;
         let (store, writer) = Store::new(store_settings(config));

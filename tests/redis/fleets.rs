@@ -95,7 +95,11 @@ impl Fleet {
 }
 
 /// `None` while a key is not there or says something else.
-fn mirrors(read: &dyn Fn(&str) -> Option<String>, (kind, name): (&str, &str), served: &BTreeMap<String, Value>) -> Option<()> {
+fn mirrors(
+    read: &dyn Fn(&str) -> Option<String>,
+    (kind, name): (&str, &str),
+    served: &BTreeMap<String, Value>,
+) -> Option<()> {
     let text = read(&format!("env-{ENVIRONMENT}-{kind}s"))?;
     let list: Vec<Value> = serde_json::from_str(&text).unwrap();
     let latest: String = serde_json::from_str(&read(&format!("env-{ENVIRONMENT}-{kind}s-latest"))?).unwrap();
@@ -204,7 +208,9 @@ fn what_a_clusters_server_forgets_is_written_again() {
         cluster.masters.iter().any(|master| master.ask::<bool>(&["EXISTS", &truth()]) == Ok(true)).then_some(())
     });
     wait_within(MENDED, "the list of environments", || {
-        let live = |master: &RedisServer| master.ask::<String>(&["HGET", "ffrelay:environments", ENVIRONMENT]).is_ok_and(|it| it == "live");
+        let live = |master: &RedisServer| {
+            master.ask::<String>(&["HGET", "ffrelay:environments", ENVIRONMENT]).is_ok_and(|it| it == "live")
+        };
         cluster.masters.iter().any(live).then_some(())
     });
     fleet.is_mirrored(&|key| of_cluster(&cluster, key));
@@ -221,7 +227,8 @@ fn tls_and_a_user_with_a_password_that_nobody_tells() {
     let user = format!("user relay on >{PASSWORD} ~* &* +@all");
     let redis = RedisServer::start_with_tls(Kind::Server, &certificate, &[&user]);
     let address = format!("--redis-address=rediss://localhost:{}", redis.tls_port());
-    let (password, bundle) = (format!("--redis-password={PASSWORD}"), format!("--ca-bundle={}", certificate.ca().display()));
+    let (password, bundle) =
+        (format!("--redis-password={PASSWORD}"), format!("--ca-bundle={}", certificate.ca().display()));
     let more = ["--redis-username=relay", &password, &bundle, "--log-level=DEBUG"];
     let fleet = Fleet::on(&address, &more);
     fleet.works(1);

@@ -48,9 +48,9 @@ mod fleet;
 mod go_contents;
 
 mod connections;
+mod fleets;
 mod go_proxies;
 mod imports;
-mod fleets;
 mod lost_pieces;
 mod options;
 mod random_fleet;

@@ -245,7 +245,9 @@ fn a_question_that_redis_does_not_take_is_not_asked_without_end() {
     assert_eq!(status, 500, "nobody could be asked");
     let stats: String = fleet.redis.cli(&["INFO", "commandstats"]);
     let xadd = stats.lines().find(|line| line.starts_with("cmdstat_xadd")).unwrap_or_default();
-    let number = |name: &str| xadd.split([':', ',']).find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok());
+    let number = |name: &str| {
+        xadd.split([':', ',']).find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok())
+    };
     assert!(number("rejected_calls").unwrap() < 100, "{xadd}");
     fleet.redis.cli::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     fleet.recovers();

@@ -1,7 +1,7 @@
 //! Which of two states of an environment is the newer one, and what follows
 //! from that. Pure.
 
-use crate::snapshot::Revision;
+use crate::snapshot::{Revision, Snapshot};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +23,27 @@ pub enum Step {
     Put,
 }
 
+/// What is served here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ours {
+    pub revision: Revision,
+    /// It was read from Redis, where others may have read it, too.
+    pub followed: bool,
+}
+
+impl Ours {
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Ours { revision: snapshot.revision, followed: snapshot.followed }
+    }
+}
+
 /// `ours` is what is served here, `theirs` what Redis has.
 #[must_use]
-pub fn decide(stance: Stance, ours: Option<&Revision>, theirs: Option<&Revision>) -> Step {
+pub fn decide(stance: Stance, ours: Option<Ours>, theirs: Option<&Revision>) -> Step {
     let leads = stance != Stance::Follows;
+    let followed = ours.is_some_and(|ours| ours.followed);
+    let ours = ours.as_ref().map(|ours| &ours.revision);
     match (ours, theirs) {
         (None, None) => Step::Nothing,
         // What Redis lost a follower still has; only the leader writes.
@@ -46,8 +63,11 @@ pub fn decide(stance: Stance, ours: Option<&Revision>, theirs: Option<&Revision>
             } else if leads {
                 // A failover lost it.
                 Step::Put
-            } else {
+            } else if followed {
                 Step::Nothing
+            } else {
+                // This relay made it while it was alone, and nobody else has it.
+                Step::Take
             }
         }
         (Some(_), Some(_)) if stance == (Stance::Leads { in_sync: true }) => Step::Put,
@@ -75,8 +95,12 @@ mod tests {
             (revision(1, 2), revision(1, 1), [Nothing, Put, Put]),
             (revision(1, 9), revision(2, 1), [Take, Take, Put]),
         ] {
-            let decided = stances.map(|stance| decide(stance, ours.as_ref(), theirs.as_ref()));
+            let ours = ours.map(|revision| Ours { revision, followed: true });
+            let decided = stances.map(|stance| decide(stance, ours, theirs.as_ref()));
             assert_eq!(decided, expected, "{ours:?} {theirs:?}");
         }
+        let own = revision(1, 2).map(|revision| Ours { revision, followed: false });
+        let decided = stances.map(|stance| decide(stance, own, revision(1, 1).as_ref()));
+        assert_eq!(decided, [Take, Put, Put], "made while alone");
     }
 }

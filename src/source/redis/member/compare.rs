@@ -10,7 +10,7 @@ use super::trouble::Part;
 use super::{COMPARE_EVERY, Member, side_by_side};
 use crate::snapshot::Revision;
 use crate::snapshot::content::EnvironmentId;
-use crate::source::redis::decide::{Stance, Step, decide};
+use crate::source::redis::decide::{Ours, Stance, Step, decide};
 use crate::source::redis::keys::own;
 use crate::source::redis::link::{Failure, Link};
 use crate::source::redis::truth::read;
@@ -69,8 +69,8 @@ impl Member {
         for (id, theirs) in &there.revisions {
             // Loaded after the answer came: it is never the older one.
             let environment = index.environment(id.as_str());
-            let ours = environment.and_then(|it| it.snapshot().as_ref().map(|snapshot| snapshot.revision));
-            let step = decide(self.stance(environment.map(|it| &**it)), ours.as_ref(), theirs.as_ref());
+            let ours = environment.and_then(|it| it.snapshot().as_deref().map(Ours::of));
+            let step = decide(self.stance(environment.map(|it| &**it)), ours, theirs.as_ref());
             match step {
                 Step::Take if there.gone.contains(id) => {}
                 Step::Put if self.waits_for_source(id, environment.map(|it| &**it)) => {}

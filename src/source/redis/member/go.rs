@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Member;
-use super::trouble::Part;
 use super::compare::look;
+use super::trouble::Part;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKey;
 use crate::source::intake::{Delivery, Intake};

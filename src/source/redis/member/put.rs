@@ -24,16 +24,20 @@ impl Member {
         let (mut failed, before) = (None, self.puts);
         for environment in index.sorted() {
             let Some(snapshot) = environment.snapshot().clone() else { continue };
-            let known = self.written.get(&environment.id);
             // What nobody compared yet may be older than what is there.
-            let Some(known) = known.cloned() else { continue };
-            let names = names_of(environment, &snapshot);
-            if known.snapshot.revision == snapshot.revision && known.names == names {
+            let Some(known) = self.written.get(&environment.id) else { continue };
+            if known.snapshot.revision == snapshot.revision && is_named(environment, &snapshot, &known.names) {
                 continue;
             }
-            if let Err(failure) = self.put(environment, &snapshot, names, Some(known)).await {
-                failed = Some(failure);
-                break;
+            let (known, names) = (known.clone(), names_of(environment, &snapshot));
+            match self.put(environment, &snapshot, names, Some(known)).await {
+                Ok(()) => {}
+                // One that cannot be written is no reason to leave the others.
+                Err(failure @ Failure::Wrong(_)) => failed = Some(failure),
+                Err(failure) => {
+                    failed = Some(failure);
+                    break;
+                }
             }
         }
         let fresh: Vec<_> =
@@ -64,13 +68,13 @@ impl Member {
 
     /// Environments that this relay has not dealt with since it leads.
     async fn look_at_new(&mut self, ids: Vec<EnvironmentId>) -> Result<(), Failure> {
-        use crate::source::redis::decide::{Step, decide};
+        use crate::source::redis::decide::{Ours, Step, decide};
         let mut puts = Vec::new();
         for id in ids {
             let theirs = read::revision(&self.parts.link, &id).await?;
             let Some(environment) = self.parts.store.index().environment(id.as_str()).cloned() else { continue };
-            let ours = environment.snapshot().as_ref().map(|snapshot| snapshot.revision);
-            match decide(self.stance(Some(&environment)), ours.as_ref(), theirs.as_ref()) {
+            let ours = environment.snapshot().as_deref().map(Ours::of);
+            match decide(self.stance(Some(&environment)), ours, theirs.as_ref()) {
                 Step::Put if self.waits_for_source(&id, Some(&environment)) => {}
                 // Taken by the next comparison.
                 Step::Take if self.parts.policy.follows() => {}
@@ -83,17 +87,22 @@ impl Member {
 
     /// Writes environments whose state in Redis is another one, or missing.
     pub(super) async fn put_back(&mut self, puts: Vec<(EnvironmentId, Option<Revision>)>) -> Result<(), Failure> {
+        let mut wrong = None;
         for (id, theirs) in puts {
-            if theirs.is_some() {
+            let own = self.written.get(&id).map(|known| known.snapshot.revision);
+            if theirs.is_some() && own != theirs {
                 self.learn_served(&id).await?;
             }
             let Some(environment) = self.parts.store.index().environment(id.as_str()).cloned() else { continue };
             let Some(snapshot) = environment.snapshot().clone() else { continue };
             let names = names_of(&environment, &snapshot);
             let known = self.written.get(&id).filter(|known| Some(known.snapshot.revision) == theirs).cloned();
-            self.put(&environment, &snapshot, names, known).await?;
+            match self.put(&environment, &snapshot, names, known).await {
+                Err(failure @ Failure::Wrong(_)) => wrong = Some(failure),
+                other => other?,
+            }
         }
-        Ok(())
+        wrong.map_or(Ok(()), Err)
     }
 
     /// SDKs may have been given higher versions by whoever wrote what is
@@ -254,6 +263,16 @@ impl Member {
             self.written.insert(environment.id.clone(), Written { snapshot, names });
         }
     }
+}
+
+/// True if these are its names, without making them anew.
+fn is_named(environment: &Environment, snapshot: &Served, names: &Names) -> bool {
+    let told = environment.names.load();
+    let fields: [fn(&Names) -> &String; 3] = [|it| &it.environment, |it| &it.project, |it| &it.account];
+    fields.into_iter().all(|field| {
+        let told = told.as_ref().map(|told| field(told)).filter(|name| !name.is_empty());
+        told.unwrap_or_else(|| field(&snapshot.names)) == field(names)
+    })
 }
 
 fn names_of(environment: &Environment, snapshot: &Served) -> Names {

@@ -119,6 +119,8 @@ impl Member {
     fn start_source(&mut self) {
         let Policy::Primary(source) = &self.parts.policy else { return };
         if self.source.is_none() {
+            // What was certain by another relay's word has to be read anew.
+            self.parts.store.certainty().set(false);
             let stop = CancellationToken::new();
             let task = tokio::spawn(source.run(stop.clone()));
             self.source = Some((stop, task));

@@ -12,7 +12,7 @@ use crate::snapshot::content::EnvironmentId;
 use crate::source::intake::{Delivery, Intake};
 use crate::source::redis::CREDENTIAL;
 use crate::source::redis::bus::Changed;
-use crate::source::redis::decide::{Step, decide};
+use crate::source::redis::decide::{Ours, Step, decide};
 use crate::source::redis::link::{Failure, Link};
 use crate::source::redis::truth::{Truth, read};
 use crate::store::redis_state::RedisRole;
@@ -80,8 +80,8 @@ impl Member {
         let (mut truths, mut whole, mut lag) = (Vec::new(), Vec::new(), None);
         for (id, pending) in due {
             let served = self.snapshot(&id);
-            let ours = served.as_ref().map(|snapshot| snapshot.revision);
-            if decide(self.stance(None), ours.as_ref(), Some(&pending.to)) == Step::Nothing {
+            let ours = served.as_deref().map(Ours::of);
+            if decide(self.stance(None), ours, Some(&pending.to)) == Step::Nothing {
                 self.pending.remove(&id);
                 continue;
             }
