@@ -43,6 +43,7 @@ mod go_contents;
 mod connections;
 mod fleets;
 mod lost_pieces;
+mod many_environments;
 mod options;
 mod roles;
 mod sharing;
