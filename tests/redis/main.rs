@@ -52,6 +52,7 @@ mod fleets;
 mod go_proxies;
 mod imports;
 mod lost_pieces;
+mod many_environments;
 mod options;
 mod random_fleet;
 mod roles;
