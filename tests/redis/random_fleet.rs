@@ -229,11 +229,12 @@ fn whatever_breaks_all_end_equal_and_nothing_is_lost() {
     fake.clear_faults();
     fleet.iter().for_each(|member| member.link.restore());
     change(&fake, &states, &mut random);
-    let wanted = notes(&fake);
+    let (wanted, quiet) = (notes(&fake), std::time::Instant::now());
     for relay in &relays {
         wait_within(QUIET, &format!("{relay} to serve what upstream has"), || {
             (served(*relay, &authorization)? == wanted).then_some(())
         });
+        println!("{relay} is equal after {:.1?}: {}", quiet.elapsed(), crate::fleet::redis_health(*relay));
     }
     ended.store(true, Ordering::SeqCst);
     let (looks, strange) = watching.join().unwrap();
