@@ -57,6 +57,10 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
             warnings.push(format!("{option} has no effect without {needed}"));
         }
     }
+    if settings.is_given("redis-pool-size") && settings.limit("redis-pool-size").is_some_and(|size| size < CONNECTIONS)
+    {
+        warnings.push(format!("redis-pool-size is less than the {CONNECTIONS} connections that a relay may need; it opens them all the same"));
+    }
     grpc(settings, &mut warnings);
     if settings.is_given("api-keys")
         && !settings.flag("offline")
@@ -75,6 +79,9 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
 const PUBLISHED_SECRET: &str = "secret";
 
 /// Options that do something only beside another one.
+/// Connections to Redis that a primary opens: one for all commands, the others wait for streams.
+const CONNECTIONS: usize = 6;
+
 const LONELY: [(&str, &str); 3] = [
     ("file-data-source-monitoring-interval", "file-data-source"),
     ("tls-cert", "tls-enabled"),

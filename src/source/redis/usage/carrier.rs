@@ -109,7 +109,11 @@ impl Carrier for FleetCarrier {
                 Way::Upstream(upstream) => upstream.register_target(&environment, key.as_ref(), &target).await,
                 // The leader hears of it with all other relays.
                 Way::Redis => Delivery::Taken,
-                Way::Go => go::send(&self.link, &environment, &go::target_body(&target), self.most).await,
+                Way::Go => {
+                    // Go proxies look there for targets of SDKs that move to them.
+                    go::store_target(&self.link, &environment, &target).await;
+                    go::send(&self.link, &environment, &go::target_body(&target), self.most).await
+                }
                 Way::Undecided => unsent("Redis has not answered yet"),
             }
         }

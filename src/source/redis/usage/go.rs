@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use redis::Cmd;
 
+use crate::model::Target;
 use crate::snapshot::content::EnvironmentId;
+use crate::snapshot::item::{ItemKey, ItemKind};
 use crate::source::redis::keys::go;
 use crate::source::redis::link::{Failure, Link};
 use crate::usage::Delivery;
@@ -34,6 +36,18 @@ fn event(environment: &EnvironmentId, body: &[u8]) -> Vec<u8> {
     }
     event.extend_from_slice(members);
     event
+}
+
+/// Where Go proxies look for a target's attributes. It is kept for a week, so
+/// that targets which nobody knows any more do not fill Redis.
+pub async fn store_target(link: &Link, environment: &EnvironmentId, target_json: &str) {
+    const KEPT_S: &str = "604800";
+    let Ok(target) = serde_json::from_str::<Target>(target_json) else { return };
+    let key = ItemKey { kind: ItemKind::Target, identifier: target.identifier.into() };
+    let mut command = Cmd::new();
+    command.arg("SET").arg(go::item(environment, &key)).arg(target_json).arg("EX").arg(KEPT_S);
+    // Without it a Go proxy knows the identifier alone; the SDK brings it again.
+    let _: Result<String, Failure> = link.call(&command).await;
 }
 
 /// A body that holds one target.
