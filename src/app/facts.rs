@@ -1,5 +1,7 @@
 //! What must be true for the relay to be ready.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 use crate::config::{Config, Mode};
@@ -32,9 +34,14 @@ pub fn facts(
     if let Some(roster) = origin.roster() {
         // While another relay leads its keys are not tried.
         let stands_by = move || role.as_ref().is_some_and(|role| *role.borrow() == RedisRole::StandsBy);
+        // Who has once been ready stays so: what is served does not get less.
+        let latched = AtomicBool::new(false);
         facts.push(Box::new(move || match roster.missing() {
-            0 => None,
-            _ if stands_by() => None,
+            _ if latched.load(Ordering::Relaxed) => None,
+            missing if missing == 0 || stands_by() => {
+                latched.store(true, Ordering::Relaxed);
+                None
+            }
             missing => Some(format!("{missing} API keys have not been accepted or refused yet")),
         }));
     }

@@ -28,6 +28,10 @@ impl OwnSource for Recipe {
         .boxed()
     }
 
+    fn knows_its_keys(&self, index: &Index) -> bool {
+        Recipe::knows_its_keys(self, index)
+    }
+
     fn feeds(&self, environment: &EnvironmentId) -> bool {
         self.engine.route(environment).is_some()
     }

@@ -53,6 +53,7 @@ mod go_proxies;
 mod imports;
 mod lost_pieces;
 mod many_environments;
+mod old_states;
 mod options;
 mod random_fleet;
 mod roles;

@@ -192,9 +192,11 @@ fn an_environment_whose_key_is_no_more_goes_everywhere() {
     let sdk = Sdk::connect(third.sdk, OTHER_KEY, OTHER);
     assert_eq!(sdk.flag("b").status, 200);
     first.stop();
-    let second = primary(&fake, &redis, &[]);
+    // It is given the time of a rolling update: thirty leases.
+    let second = primary(&fake, &redis, &["--redis-lease=1s"]);
     has_role(second.sdk, "LEADS");
-    wait_within(Duration::from_secs(30), "the end of the environment at the replica", || {
+    assert_eq!(sdk.flag("b").status, 200, "not at once");
+    wait_within(Duration::from_secs(60), "the end of the environment at the replica", || {
         (sdk.flag("b").status == 401).then_some(())
     });
     let left: Vec<String> = redis.cli(&["KEYS", &format!("env-{OTHER}-*")]);

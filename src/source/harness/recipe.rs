@@ -79,6 +79,15 @@ impl Recipe {
         }
     }
 
+    /// True if every SDK key leads to an environment that is known.
+    #[must_use]
+    pub fn knows_its_keys(&self, index: &Index) -> bool {
+        match &self.keys {
+            Keys::Api { keys, .. } => keys.iter().all(|key| index.environment_of_key(&hash(key)).is_some()),
+            Keys::Proxy(_) => true,
+        }
+    }
+
     /// Environments that are served and that no key of its own leads to.
     #[must_use]
     pub fn strangers(&self, index: &Index) -> Vec<EnvironmentId> {

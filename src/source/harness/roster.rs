@@ -67,9 +67,15 @@ impl Roster {
         self.len() == 0
     }
 
-    /// The source begins anew: nothing is known of its keys.
+    /// The source begins anew: what was accepted has to be tried again. What
+    /// was refused is, too, and nobody waits for it.
     pub fn begin(&self) {
-        self.keys().iter_mut().for_each(|key| *key = KeyState::default());
+        let begin = |key: &mut KeyState| {
+            if !matches!(key, KeyState::Refused(_)) {
+                *key = KeyState::default();
+            }
+        };
+        self.keys().iter_mut().for_each(begin);
         self.lists().clear();
     }
 

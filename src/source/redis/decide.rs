@@ -29,12 +29,14 @@ pub struct Ours {
     pub revision: Revision,
     /// It was read from Redis, where others may have read it, too.
     pub followed: bool,
+    /// What is there was written or confirmed under a later lease.
+    pub outdated: bool,
 }
 
 impl Ours {
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
-        Ours { revision: snapshot.revision, followed: snapshot.followed }
+        Ours { revision: snapshot.revision, followed: snapshot.followed, outdated: false }
     }
 }
 
@@ -42,7 +44,7 @@ impl Ours {
 #[must_use]
 pub fn decide(stance: Stance, ours: Option<Ours>, theirs: Option<&Revision>) -> Step {
     let leads = stance != Stance::Follows;
-    let followed = ours.is_some_and(|ours| ours.followed);
+    let kept = ours.is_some_and(|ours| ours.followed && !ours.outdated);
     let ours = ours.as_ref().map(|ours| &ours.revision);
     match (ours, theirs) {
         (None, None) => Step::Nothing,
@@ -63,10 +65,12 @@ pub fn decide(stance: Stance, ours: Option<Ours>, theirs: Option<&Revision>) -> 
             } else if leads {
                 // A failover lost it.
                 Step::Put
-            } else if followed {
+            } else if kept {
+                // A failover lost it; the leader has it, too.
                 Step::Nothing
             } else {
-                // This relay made it while it was alone, and nobody else has it.
+                // This relay made it while it was alone, or a later leader,
+                // in sync with its source, goes by the older one.
                 Step::Take
             }
         }
@@ -95,12 +99,14 @@ mod tests {
             (revision(1, 2), revision(1, 1), [Nothing, Put, Put]),
             (revision(1, 9), revision(2, 1), [Take, Take, Put]),
         ] {
-            let ours = ours.map(|revision| Ours { revision, followed: true });
+            let ours = ours.map(|revision| Ours { revision, followed: true, outdated: false });
             let decided = stances.map(|stance| decide(stance, ours, theirs.as_ref()));
             assert_eq!(decided, expected, "{ours:?} {theirs:?}");
         }
-        let own = revision(1, 2).map(|revision| Ours { revision, followed: false });
-        let decided = stances.map(|stance| decide(stance, own, revision(1, 1).as_ref()));
-        assert_eq!(decided, [Take, Put, Put], "made while alone");
+        for (followed, outdated) in [(false, false), (true, true)] {
+            let own = revision(1, 2).map(|revision| Ours { revision, followed, outdated });
+            let decided = stances.map(|stance| decide(stance, own, revision(1, 1).as_ref()));
+            assert_eq!(decided, [Take, Put, Put], "made while alone, or given up since");
+        }
     }
 }

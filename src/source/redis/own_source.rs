@@ -19,6 +19,9 @@ pub trait OwnSource: Send + Sync + 'static {
     /// something else was served meanwhile.
     fn serve_again(&self, environment: &EnvironmentId) -> BoxFuture<'static, ()>;
 
+    /// True if every SDK key that was given to it is known to lead somewhere.
+    fn knows_its_keys(&self, index: &Index) -> bool;
+
     /// True if one of its keys leads to the environment.
     fn feeds(&self, environment: &EnvironmentId) -> bool;
 

@@ -126,15 +126,16 @@ fn entry(it: redis::streams::StreamId) -> Entry {
     Entry { id: it.id, fields: fields.collect() }
 }
 
-/// Finds out where to go on. A stream that is younger than the last entry
-/// that was read, because Redis lost it, is read from its beginning.
+/// Finds out where to go on. Of a stream whose end Redis lost what is new is
+/// read, or all of it.
 async fn begin(connection: &mut Blocking, position: &mut Position) -> Result<(), Failure> {
     let newest = newest(connection, position.stream).await?;
     let behind = position.id.as_ref().is_some_and(|id| order(id) > newest.as_deref().map_or((0, 0), order));
     position.id = match (&position.id, position.from) {
         (Some(id), _) if !behind => Some(id.clone()),
-        (None, From::Now) => newest,
-        _ => None,
+        // What was lost nobody can read; what is left is old.
+        (_, From::Now) => newest,
+        (_, From::Oldest) => None,
     };
     Ok(())
 }

@@ -62,6 +62,20 @@ pub async fn agree(link: &Link, ours: &Secret, given: bool, used: bool) -> Resul
     Ok(Agreed { signing, earlier: earlier.into_iter().take(MOST).map(Secret::new).collect() })
 }
 
+/// Earlier secrets that this relay knows are good at all.
+async fn put_back(link: &Link, earlier: &[Secret]) -> Result<(), Failure> {
+    if earlier.is_empty() || exists(link, own::AUTH_SECRETS).await? {
+        return Ok(());
+    }
+    let mut command = Cmd::new();
+    command.arg("SADD").arg(own::AUTH_SECRETS);
+    earlier.iter().for_each(|secret| {
+        command.arg(secret.expose());
+    });
+    let _: i64 = link.call(&command).await?;
+    Ok(())
+}
+
 /// True where a Go proxy has been and none of ours: it signs with a secret
 /// of its own, which nobody gave this relay.
 ///
@@ -123,9 +137,19 @@ impl SecretKeeper {
             }
             // Who speaks of a Redis that is away is the member.
             let ours = self.agreed.as_ref().map_or(&self.ours, |agreed| &agreed.signing);
+            if let Some(known) = &self.agreed {
+                // Redis may have lost them.
+                let _ = put_back(&self.link, &known.earlier).await;
+            }
             if let Ok(agreed) = agree(&self.link, ours, self.given, true).await
                 && !self.agreed.as_ref().is_some_and(|known| known.same(&agreed))
             {
+                if self.given && agreed.signing.expose() != self.ours.expose() {
+                    tracing::warn!(
+                        "auth-secret is given here, and other relays on this Redis sign SDK tokens with another secret: \
+                         tokens of this relay are refused there; give all of them the same auth-secret"
+                    );
+                }
                 (self.take)(&agreed);
                 self.agreed = Some(agreed);
             }

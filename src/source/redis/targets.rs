@@ -24,6 +24,10 @@ const LARGE_ENTRIES: &str = "200";
 /// Targets that are on their way at once.
 const AT_ONCE: usize = 100;
 
+/// For so long what could not be told is tried again; what comes meanwhile
+/// waits, and is dropped beyond a bound: SDKs bring it again.
+const ATTEMPTS: usize = 60;
+
 /// After a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -44,9 +48,14 @@ pub async fn share(store: Store, link: Link, from: String) {
         }
         // What came from another relay it has told itself.
         batch.retain(|target| !target.from.starts_with(FROM_REDIS));
-        let calls = batch.iter().map(|target| send(&link, target, &from));
-        let sent = futures_util::future::join_all(calls).await;
-        if sent.contains(&false) {
+        for _ in 0..ATTEMPTS {
+            let calls = batch.iter().map(|target| send(&link, target, &from));
+            let sent = futures_util::future::join_all(calls).await;
+            let mut sent = sent.into_iter();
+            batch.retain(|_| sent.next() == Some(false));
+            if batch.is_empty() {
+                break;
+            }
             // Redis is away: who speaks of it is the member.
             tokio::time::sleep(PAUSE).await;
         }

@@ -27,6 +27,8 @@ pub(super) struct There {
     /// Registered as being there.
     pub live: BTreeSet<EnvironmentId>,
     pub revisions: BTreeMap<EnvironmentId, Option<Revision>>,
+    /// The leases under which those were written or confirmed.
+    pub tokens: BTreeMap<EnvironmentId, u64>,
     /// Withdrawn by whoever led.
     pub gone: BTreeSet<EnvironmentId>,
 }
@@ -64,15 +66,28 @@ impl Member {
             // A start: served until the own source was read.
             self.read_due().await;
         }
+        let pauses = self.read_pauses().await?;
         let (mut takes, mut puts) = (Vec::new(), Vec::new());
         let index = self.parts.store.index();
         for (id, theirs) in &there.revisions {
             // Loaded after the answer came: it is never the older one.
             let environment = index.environment(id.as_str());
+            let outdated = there.tokens.get(id) > self.tokens.get(id);
             let ours = environment.and_then(|it| it.snapshot().as_deref().map(Ours::of));
-            let step = decide(self.stance(environment.map(|it| &**it)), ours, theirs.as_ref());
+            let ours = ours.map(|ours| Ours { outdated, ..ours });
+            let stance = self.stance(environment.map(|it| &**it));
+            let mut step = decide(stance, ours, theirs.as_ref());
+            if step == Step::Take && self.goes_on_from(id, theirs.as_ref()) {
+                step = Step::Put;
+            }
+            if step == Step::Put && theirs.is_some() && self.adopts(id, pauses.as_ref()) {
+                // An import that another leader took stands in for the source.
+                step = Step::Take;
+            }
             match step {
                 Step::Take if there.gone.contains(id) => {}
+                // Who withdrew it knew better than one that is not in sync.
+                Step::Put if there.gone.contains(id) && stance != (Stance::Leads { in_sync: true }) => {}
                 Step::Put if self.waits_for_source(id, environment.map(|it| &**it)) => {}
                 Step::Take if self.parts.policy.follows() => takes.push(id.clone()),
                 // A directory is right, whatever else was written.
@@ -86,17 +101,15 @@ impl Member {
         let unknown = puts.len() + takes.len();
         self.parts.store.note_redis(|state| state.behind = unknown);
         self.take(takes).await?;
+        self.take_over_pauses(pauses).await;
+        self.remove_gone(&there.gone).await;
+        self.gone.clone_from(&there.gone);
         if leads {
-            if self.role == RedisRole::Leads && nothing_of_ours {
-                // Redis lost everything, this too.
-                self.shared_pauses = None;
-            }
             self.put_back(puts).await?;
             self.note_equal(&there);
+            self.confirm(&there).await?;
             self.register_again(&there).await?;
             self.mend_mirrors().await?;
-        } else {
-            self.remove_gone(&there.gone).await;
         }
         self.parts.store.note_redis(|state| state.behind = 0);
         Ok(())
@@ -126,23 +139,34 @@ impl Member {
         index.environments.values().all(|it| it.snapshot().is_none() || self.is_go_served(&it.id))
     }
 
+    /// What a leader withdrew goes, wherever this relay has it from; a leader
+    /// in sync, and an import, know better.
     async fn remove_gone(&mut self, gone: &BTreeSet<EnvironmentId>) {
         let index = self.parts.store.index();
-        let from_redis = |id: &&EnvironmentId| {
-            let environment = index.environment(id.as_str());
-            environment.is_some_and(|it| **it.source.load() == SourceKind::Redis && it.snapshot().is_some())
+        let goes = |id: &&EnvironmentId| {
+            index.environment(id.as_str()).is_some_and(|it| {
+                let knows_better = **it.source.load() == SourceKind::Import || (self.writes() && is_in_sync(it));
+                it.snapshot().is_some() && !knows_better
+            })
         };
-        let gone: BTreeSet<EnvironmentId> = gone.iter().filter(from_redis).cloned().collect();
+        let gone: BTreeSet<EnvironmentId> = gone.iter().filter(goes).cloned().collect();
         drop(index);
-        if !gone.is_empty() && self.follows() {
+        if !gone.is_empty() && (self.follows() || (self.role == RedisRole::Leads && self.parts.policy.follows())) {
             self.remove(gone).await;
         }
+    }
+
+    /// True if what is there is what this relay's own state goes on from,
+    /// made while Redis was away.
+    fn goes_on_from(&self, id: &EnvironmentId, theirs: Option<&Revision>) -> bool {
+        let base = self.alone_from.get(id).filter(|_| self.writes());
+        base.zip(theirs).is_some_and(|(base, theirs)| base.epoch == theirs.epoch && theirs.sequence <= base.sequence)
     }
 }
 
 /// True if the environment's own source gave what is served and is not
 /// behind.
-fn is_in_sync(environment: &Environment) -> bool {
+pub(super) fn is_in_sync(environment: &Environment) -> bool {
     match **environment.source.load() {
         SourceKind::File | SourceKind::Import => true,
         SourceKind::Upstream => environment.sync.load_full().is_some_and(|sync| !sync.is_stale()),
@@ -165,13 +189,18 @@ pub(super) async fn look(link: &Link, mut ids: BTreeSet<EnvironmentId>) -> Resul
             ids.insert(id);
         }
     }
-    let calls = ids.into_iter().map(|id| revision(link, id).boxed()).collect();
+    let calls = ids.into_iter().map(|id| head(link, id).boxed()).collect();
     let answers = side_by_side(calls, AT_ONCE).await;
-    let revisions = answers.into_iter().collect::<Result<BTreeMap<_, _>, Failure>>()?;
-    Ok(There { live, revisions, gone })
+    let (mut revisions, mut tokens) = (BTreeMap::new(), BTreeMap::new());
+    for answer in answers {
+        let (id, revision, token) = answer?;
+        tokens.insert(id.clone(), token);
+        revisions.insert(id, revision);
+    }
+    Ok(There { live, revisions, tokens, gone })
 }
 
-async fn revision(link: &Link, id: EnvironmentId) -> Result<(EnvironmentId, Option<Revision>), Failure> {
-    let revision = read::revision(link, &id).await?;
-    Ok((id, revision))
+async fn head(link: &Link, id: EnvironmentId) -> Result<(EnvironmentId, Option<Revision>, u64), Failure> {
+    let (revision, token) = read::head(link, &id).await?;
+    Ok((id, revision, token))
 }

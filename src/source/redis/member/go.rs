@@ -16,7 +16,7 @@ use crate::source::redis::go_cache::{self, Seen};
 use crate::source::redis::keys::go as go_keys;
 use crate::source::redis::link::Failure;
 use crate::source::redis::mirror::{Read, parse_event, read};
-use crate::source::redis::reader::Entry;
+use crate::source::redis::reader::{Entry, order};
 use crate::store::redis_state::RedisRole;
 use crate::store::source_status::SourceKind;
 use crate::store::targets::StoredTarget;
@@ -80,9 +80,13 @@ impl Member {
 
     /// Entries of the Go proxies' stream of events.
     pub(super) async fn hear_go(&mut self, entries: &[Entry]) {
-        let now = Instant::now();
+        let (now, now_ms) = (Instant::now(), u64::try_from(unix_now_ms()).unwrap_or(0));
         for entry in entries.iter().filter(|entry| entry.field(go_keys::OURS).is_none()) {
             let Some(event) = entry.field(go_keys::FIELD).and_then(parse_event) else { continue };
+            let age = Duration::from_millis(now_ms.saturating_sub(order(&entry.id).0));
+            if age >= QUIET {
+                continue;
+            }
             if self.go.wrote.is_none_or(|at| now.duration_since(at) > QUIET) && self.parts.policy.leads() {
                 tracing::error!(
                     "a Go proxy writes to the same Redis: what it writes is followed, and nothing is written against it; \

@@ -1,17 +1,43 @@
 //! What comes over the streams.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Member;
 use super::trouble::Part;
+use crate::snapshot::content::EnvironmentId;
 use crate::source::redis::bus::{FIELD, Word};
 use crate::source::redis::keys::own;
 use crate::source::redis::reader::{Entry, Heard, order};
 use crate::source::redis::{ack, targets};
 use crate::store::redis_state::RedisRole;
+use crate::telemetry::clock::unix_now_ms;
 
 /// What both streams of targets hold at most.
 const EARLY_TARGETS: usize = 10_500;
+
+/// A target is news for so long: longer than it takes until another relay
+/// leads.
+const RECENT_MS: u64 = 120_000;
+
+/// Such targets; small ones, as most are.
+const MAX_RECENT: usize = 2_000;
+const MAX_RECENT_BYTES: usize = 4 * 1024;
+
+/// Targets that were heard of lately.
+#[derive(Debug, Default)]
+pub(super) struct RecentTargets(VecDeque<(Instant, EnvironmentId, String)>);
+
+impl RecentTargets {
+    fn keep(&mut self, target: targets::Told<'_>) {
+        if target.json.len() <= MAX_RECENT_BYTES {
+            self.0.push_back((Instant::now(), target.environment, target.json.to_owned()));
+        }
+        if self.0.len() > MAX_RECENT {
+            self.0.pop_front();
+        }
+    }
+}
 
 impl Member {
     pub(super) async fn hear(&mut self, heard: Heard) {
@@ -32,19 +58,35 @@ impl Member {
                 let room = EARLY_TARGETS.saturating_sub(self.early_targets.len());
                 self.early_targets.extend(entries.into_iter().take(room));
             }
-            Heard::Entries { entries, .. } => self.learn(&entries, self.role == RedisRole::Leads),
+            Heard::Entries { entries, .. } => self.learn(&entries),
         }
     }
 
-    /// Takes targets that SDKs brought to other relays. `news`: they came
-    /// just now, and this relay is the one to tell upstream.
-    fn learn(&self, entries: &[Entry], news: bool) {
-        let usage = self.parts.receiver.as_ref().filter(|_| news).map(|receiver| &receiver.usage);
+    /// Takes targets that SDKs brought to other relays. Of those that came
+    /// just now the one that leads tells upstream; where none does, the next.
+    fn learn(&mut self, entries: &[Entry]) {
+        let now_ms = u64::try_from(unix_now_ms()).unwrap_or(0);
         for entry in entries {
-            if let Some(target) = targets::learn(&self.parts.store, entry, &self.parts.lease.id)
-                && let Some(usage) = usage
-            {
-                usage.register_target(&target.environment, None, target.json);
+            let Some(target) = targets::learn(&self.parts.store, entry, &self.parts.lease.id) else { continue };
+            if order(&entry.id).0 + RECENT_MS < now_ms {
+                continue;
+            }
+            let Some(receiver) = &self.parts.receiver else { continue };
+            if self.role == RedisRole::Leads {
+                receiver.usage.register_target(&target.environment, None, target.json);
+            } else {
+                self.recent_targets.keep(target);
+            }
+        }
+    }
+
+    /// What came while another relay led, or none: that one may not have told
+    /// upstream, and twice does no harm.
+    pub(super) fn register_recent_targets(&mut self) {
+        let Some(receiver) = &self.parts.receiver else { return };
+        for (at, environment, json) in self.recent_targets.0.drain(..) {
+            if at.elapsed().as_millis() < u128::from(RECENT_MS) {
+                receiver.usage.register_target(&environment, None, &json);
             }
         }
     }
@@ -52,7 +94,7 @@ impl Member {
     /// Takes what was heard before the environments were known.
     pub(super) fn learn_early(&mut self) {
         let entries = std::mem::take(&mut self.early_targets);
-        self.learn(&entries, false);
+        self.learn(&entries);
     }
 
     async fn hear_bus(&mut self, entries: Vec<Entry>) {

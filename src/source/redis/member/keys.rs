@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::Member;
 use super::trouble::Part;
 use crate::source::redis::bus::Word;
+use crate::source::redis::own_source::Policy;
 use crate::store::Store;
 use crate::store::keys::KeyCertainty;
 use crate::store::redis_state::RedisRole;
@@ -151,7 +152,12 @@ impl Member {
         if certainty.can_be_asked() != asks {
             certainty.set_asks(asks);
         }
-        let fresh = self.reads && self.compared && self.role != RedisRole::Undecided && self.has_all();
+        // A key that an operator gave this relay may be newer than the leader's.
+        let own = match &self.parts.policy {
+            Policy::Primary(source) => source.knows_its_keys(&self.parts.store.index()),
+            Policy::Replica | Policy::Directory => true,
+        };
+        let fresh = self.reads && self.compared && self.role != RedisRole::Undecided && self.has_all() && own;
         certainty.set(fresh && says.is_some_and(|says| says.certain));
     }
 }

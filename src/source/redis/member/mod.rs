@@ -32,6 +32,7 @@ use super::own_source::Policy;
 use super::reader::{Entry, From, Heard, Reader};
 use super::truth::plan::Written;
 use super::usage::receiver::Receiver;
+use crate::snapshot::Revision;
 use crate::snapshot::content::EnvironmentId;
 use crate::source::intake_queue::IntakeQueue;
 use crate::store::Store;
@@ -40,7 +41,9 @@ use crate::store::source_status::SourceStatus;
 use crate::store::sync_state::StreamState;
 use gates::Gates;
 use go::GoSide;
+use hear::RecentTargets;
 use keys::{Answers, Questions};
+use pauses::SharedPauses;
 use take::Pending;
 use trouble::Troubles;
 
@@ -104,8 +107,17 @@ pub struct Member {
     go: GoSide,
     /// What Go replicas were told of the upstream stream.
     told_go: Option<StreamState>,
-    /// What was told to be paused.
-    shared_pauses: Option<Pauses>,
+    pauses: SharedPauses,
+    /// Withdrawn by whoever led, as last read.
+    gone: BTreeSet<EnvironmentId>,
+    /// The lease under which what was taken was written or confirmed.
+    tokens: BTreeMap<EnvironmentId, u64>,
+    /// What Redis had when this relay was left alone.
+    alone_from: BTreeMap<EnvironmentId, Revision>,
+    /// When this relay began to lead.
+    led_since: Instant,
+    /// Targets that were heard of lately, while another relay led or none.
+    recent_targets: RecentTargets,
     next_mirrors: Instant,
     /// Where looking at mirrors goes on.
     mirrors_from: Option<EnvironmentId>,
@@ -156,7 +168,12 @@ impl Member {
             told_go: None,
             troubles: Troubles::default(),
             puts: 0,
-            shared_pauses: None,
+            pauses: SharedPauses::default(),
+            gone: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+            alone_from: BTreeMap::new(),
+            led_since: Instant::now(),
+            recent_targets: RecentTargets::default(),
             next_mirrors: Instant::now(),
             mirrors_from: None,
             position: "0-0".to_owned(),
@@ -236,9 +253,6 @@ impl Member {
         matches!(self.role, RedisRole::StandsBy | RedisRole::Replica) && self.parts.policy.follows()
     }
 }
-
-/// Paused sources as the store shows them.
-type Pauses = Arc<BTreeMap<EnvironmentId, crate::store::source_status::PausedSource>>;
 
 /// A task that runs while this relay has a role.
 type Running = (CancellationToken, tokio::task::JoinHandle<()>);

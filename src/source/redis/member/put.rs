@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::compare::There;
+use super::compare::{There, is_in_sync};
 use super::trouble::Part;
 use super::{Member, Served};
 use crate::snapshot::content::EnvironmentId;
@@ -71,11 +71,13 @@ impl Member {
         use crate::source::redis::decide::{Ours, Step, decide};
         let mut puts = Vec::new();
         for id in ids {
-            let theirs = read::revision(&self.parts.link, &id).await?;
+            let (theirs, _) = read::head(&self.parts.link, &id).await?;
             let Some(environment) = self.parts.store.index().environment(id.as_str()).cloned() else { continue };
             let ours = environment.snapshot().as_deref().map(Ours::of);
             match decide(self.stance(Some(&environment)), ours, theirs.as_ref()) {
                 Step::Put if self.waits_for_source(&id, Some(&environment)) => {}
+                // The next comparison looks at it.
+                Step::Put if self.gone.contains(&id) && !is_in_sync(&environment) => {}
                 // Taken by the next comparison.
                 Step::Take if self.parts.policy.follows() => {}
                 Step::Put | Step::Take => puts.push((id, theirs)),
@@ -162,6 +164,8 @@ impl Member {
                     self.gates.written(environment, snapshot.place, told);
                     self.written.insert(environment.id.clone(), Written { snapshot: Arc::clone(snapshot), names });
                     self.puts += 1;
+                    self.alone_from.remove(&environment.id);
+                    self.tokens.insert(environment.id.clone(), self.token);
                     if self.role == RedisRole::Leads {
                         self.is_not_go_served(&environment.id);
                     }
@@ -254,6 +258,30 @@ impl Member {
                 self.note_written(environment);
             }
         }
+    }
+
+    /// Followers that have a later state, which Redis lost, go by this one:
+    /// it is what the source has.
+    pub(super) async fn confirm(&mut self, there: &There) -> Result<(), Failure> {
+        let index = self.parts.store.index().clone();
+        for (id, token) in there.tokens.iter().filter(|(_, token)| **token < self.token) {
+            let Some(environment) = index.environment(id.as_str()) else { continue };
+            let served = environment.snapshot().as_ref().map(|snapshot| snapshot.revision);
+            let Some(revision) = served.filter(|served| there.revisions.get(id) == Some(&Some(*served))) else {
+                continue;
+            };
+            if self.role != RedisRole::Leads || !is_in_sync(environment) {
+                continue;
+            }
+            let truth = TruthPlan { base: Some(revision), ..TruthPlan::default() };
+            let write =
+                EnvironmentWrite { id, token: self.token, revision: Some(revision), truth, mirror: None, word: None };
+            if let Outcome::Fenced { token } = script::write(&self.parts.link, &write).await? {
+                return Err(self.fenced(token));
+            }
+            tracing::debug!(environment = %id, before = token, token = self.token, "confirmed");
+        }
+        Ok(())
     }
 
     fn note_written(&mut self, environment: &Arc<Environment>) {

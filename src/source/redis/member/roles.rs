@@ -16,6 +16,10 @@ use crate::store::source_status::SourceKind;
 use crate::store::sync_state::{Phase, StreamState};
 use crate::telemetry::clock::unix_now_ms;
 
+/// So many leases a relay leads before it withdraws what none of its keys
+/// leads to.
+const STRANGERS_AFTER: u32 = 30;
+
 impl Member {
     /// Says what there is before anything was heard.
     pub(super) fn begin(&mut self) {
@@ -86,18 +90,19 @@ impl Member {
                 }
                 // Whatever was written before may have been lost or changed.
                 self.written.clear();
+                self.led_since = Instant::now();
+                self.pauses.due = true;
                 self.compare().await;
-                if let Err(failure) = self.adopt_pauses().await {
-                    self.fails(Part::Reading, &failure);
-                }
-                self.start_source();
-                self.start_receiving(Destination::Upstream);
+                self.start_leading();
             }
             RedisRole::Alone => {
                 self.pending.clear();
+                self.remember_what_was_there();
+                self.take_over_known_pauses().await;
                 self.start_source();
             }
             RedisRole::StandsBy | RedisRole::Replica => {
+                self.alone_from.clear();
                 self.stop_source().await;
                 self.compare().await;
             }
@@ -114,6 +119,27 @@ impl Member {
         }
         // The source's certainty is its own again, or the leader's.
         self.settle_certainty();
+    }
+
+    /// Once it is known what the leader before had paused.
+    fn start_leading(&mut self) {
+        if self.role == RedisRole::Leads && !self.pauses.due {
+            self.start_source();
+            self.start_receiving(Destination::Upstream);
+            self.register_recent_targets();
+        }
+    }
+
+    fn remember_what_was_there(&mut self) {
+        let index = self.parts.store.index().clone();
+        for (id, environment) in &index.environments {
+            let snapshot = environment.snapshot();
+            let written = self.written.get(id).map(|written| written.snapshot.revision);
+            let read = snapshot.as_ref().filter(|snapshot| snapshot.followed).map(|snapshot| snapshot.revision);
+            if let Some(revision) = written.or(read) {
+                self.alone_from.insert(id.clone(), revision);
+            }
+        }
     }
 
     fn start_source(&mut self) {
@@ -184,13 +210,16 @@ impl Member {
         if self.role == RedisRole::FollowsGo && self.writes() {
             self.put_changes().await;
         }
+        self.start_leading();
         if self.role == RedisRole::Leads {
             self.gates.expire(&self.parts.store, Instant::now());
             self.show_again().await;
             self.withdraw_strangers().await;
             self.note_unfed();
             self.put_changes().await;
-            self.speak();
+            if self.compared {
+                self.speak();
+            }
         }
         self.tell_go().await;
         self.questions.expire(self.parts.store.certainty(), Instant::now());
@@ -233,7 +262,12 @@ impl Member {
         }
     }
 
+    /// Not at once: in a rolling update the keys of the next relay may lead
+    /// to them.
     async fn withdraw_strangers(&mut self) {
+        if self.led_since.elapsed() < self.parts.lease.lasts * STRANGERS_AFTER {
+            return;
+        }
         let Policy::Primary(source) = &self.parts.policy else { return };
         let strangers = source.strangers(&self.parts.store.index());
         if !strangers.is_empty() {

@@ -131,8 +131,8 @@ impl Member {
     /// Reads these whole and serves them.
     pub(super) async fn take(&mut self, ids: Vec<EnvironmentId>) -> Result<(), Failure> {
         let leads = self.role == RedisRole::Leads;
-        let mut first_failure = None;
         for some in ids.chunks(TOGETHER) {
+            let mut away = None;
             let link = self.parts.link.clone();
             let calls = some.iter().map(|id| read_whole(&link, id.clone()).boxed()).collect();
             let mut truths = Vec::new();
@@ -142,15 +142,18 @@ impl Member {
                     Ok(None) => {}
                     // One that is damaged is no reason to leave the others behind.
                     Err(Failure::Wrong(reason)) => self.refuse(&id, &reason),
-                    Err(failure) => first_failure = Some(failure),
+                    Err(failure) => away = Some(failure),
                 }
             }
             if leads {
                 self.overridden.extend(truths.iter().map(|(id, _)| id.clone()));
             }
             self.hand_on(truths).await;
+            if let Some(failure) = away {
+                return Err(failure);
+            }
         }
-        first_failure.map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// Serves what was read.
@@ -158,13 +161,14 @@ impl Member {
         if truths.is_empty() {
             return;
         }
-        let names: Vec<_> = truths.iter().map(|(id, truth)| (id.clone(), truth.names.clone())).collect();
+        let names: Vec<_> = truths.iter().map(|(id, truth)| (id.clone(), truth.names.clone(), truth.token)).collect();
         let refused = self.parts.queue.run(move |intake| serve(intake, truths)).await.unwrap_or_default();
-        for (id, names) in names {
+        for (id, names, token) in names {
             if let Some((_, reason)) = refused.iter().find(|(refused, _)| *refused == id) {
                 self.refuse(&id, reason);
             } else {
                 self.is_not_go_served(&id);
+                self.tokens.insert(id.clone(), token);
                 self.taken(&id, names);
             }
         }

@@ -8,6 +8,7 @@ use crate::snapshot::follow::LeaderRow;
 use crate::snapshot::item::{Digest, ItemKey, ItemKind};
 use crate::snapshot::ledger::{Entry, MAX_VERSION};
 
+pub(super) const TOKEN: &str = "token";
 pub(super) const REVISION: &str = "rev";
 pub(super) const FLOOR: &str = "floor";
 pub(super) const NAMES: &str = "names";

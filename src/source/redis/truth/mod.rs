@@ -29,6 +29,8 @@ use crate::snapshot::{Names, Revision};
 #[derive(Clone, Debug)]
 pub struct Truth {
     pub revision: Revision,
+    /// The lease under which it was written or confirmed.
+    pub token: u64,
     pub floor: i64,
     pub rows: BTreeMap<ItemKey, LeaderRow>,
     /// True if `rows` is the whole ledger.

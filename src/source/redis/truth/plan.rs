@@ -11,6 +11,7 @@ use crate::snapshot::{Names, Revision, Snapshot};
 
 /// Of more names than this a follower reads everything.
 const MAX_NAMED: usize = 1000;
+const MAX_NAMED_BYTES: usize = 16 * 1024;
 
 /// What a hash says, as far as this relay wrote or read it.
 #[derive(Clone, Debug)]
@@ -78,7 +79,8 @@ impl TruthPlan {
         plan.delete.extend(dropped.map(row_field));
         named.sort_unstable();
         named.dedup();
-        plan.named = (named.len() <= MAX_NAMED).then_some(named);
+        let bytes: usize = named.iter().map(String::len).sum();
+        plan.named = (named.len() <= MAX_NAMED && bytes <= MAX_NAMED_BYTES).then_some(named);
         plan
     }
 }

@@ -2,13 +2,14 @@
 //! never a guess: the digest has to come out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Cmd;
 
 use super::Truth;
-use super::fields::{FLOOR, KEYS, NAMES, REVISION, ROW_PREFIX, key_of, read_keys, read_names, read_row};
+use super::fields::{FLOOR, KEYS, NAMES, REVISION, ROW_PREFIX, TOKEN, key_of, read_keys, read_names, read_row};
 use crate::model::json::Json;
 use crate::snapshot::Revision;
 use crate::snapshot::content::{Content, EnvironmentId};
@@ -19,17 +20,18 @@ use crate::source::redis::link::{Failure, Link};
 /// An answer of many megabytes takes longer than others.
 const LARGE: Duration = Duration::from_secs(20);
 
-/// The revision that is there; `None`: nothing is.
+/// The revision that is there, `None` if nothing is, and the lease under
+/// which it was written or confirmed.
 ///
 /// # Errors
 /// Redis does not say.
-pub async fn revision(link: &Link, id: &EnvironmentId) -> Result<Option<Revision>, Failure> {
+pub async fn head(link: &Link, id: &EnvironmentId) -> Result<(Option<Revision>, u64), Failure> {
     let mut command = Cmd::new();
-    command.arg("HGET").arg(own::truth(id)).arg(REVISION);
-    match link.call::<Option<String>>(&command).await {
-        Ok(text) => Ok(text.as_deref().and_then(Revision::parse)),
+    command.arg("HMGET").arg(own::truth(id)).arg(REVISION).arg(TOKEN);
+    match link.call::<(Option<String>, Option<u64>)>(&command).await {
+        Ok((text, token)) => Ok((text.as_deref().and_then(Revision::parse), token.unwrap_or(0))),
         // Something else has its name: the leader writes over it.
-        Err(Failure::Wrong(_)) => Ok(None),
+        Err(Failure::Wrong(_)) => Ok((None, 0)),
         Err(failure) => Err(failure),
     }
 }
@@ -80,7 +82,7 @@ pub async fn part(
     to: &Revision,
 ) -> Result<Option<Truth>, Failure> {
     let mut command = Cmd::new();
-    command.arg("HMGET").arg(own::truth(id)).arg(REVISION).arg(FLOOR).arg(NAMES);
+    command.arg("HMGET").arg(own::truth(id)).arg(REVISION).arg(FLOOR).arg(NAMES).arg(TOKEN);
     let mut asked = Vec::new();
     for name in named {
         command.arg(name);
@@ -92,7 +94,7 @@ pub async fn part(
         }
     }
     let answers: Vec<Option<Vec<u8>>> = link.call(&command).await?;
-    let names = [REVISION, FLOOR, NAMES].into_iter().map(str::to_owned).chain(asked);
+    let names = [REVISION, FLOOR, NAMES, TOKEN].into_iter().map(str::to_owned).chain(asked);
     let fields: HashMap<String, Option<Vec<u8>>> = names.zip(answers).collect();
     let there = fields.get(REVISION).and_then(Option::as_deref).and_then(|it| Revision::parse(&text(it).ok()?));
     if there.as_ref() != Some(to) {
@@ -118,8 +120,8 @@ fn item(key: &ItemKey, bytes: &[u8]) -> Result<Arc<Item>, String> {
     Ok(Arc::new(item))
 }
 
-fn floor(bytes: Option<&[u8]>) -> i64 {
-    bytes.and_then(|it| text(it).ok()?.parse().ok()).unwrap_or(0)
+fn number<N: FromStr + Default>(bytes: Option<&[u8]>) -> N {
+    bytes.and_then(|it| text(it).ok()?.parse().ok()).unwrap_or_default()
 }
 
 fn read_whole(fields: &HashMap<String, Vec<u8>>) -> Result<Truth, String> {
@@ -142,7 +144,7 @@ fn read_whole(fields: &HashMap<String, Vec<u8>>) -> Result<Truth, String> {
         return Err(format!("its digest is {digest} and should be {}", revision.digest));
     }
     let names = read_names(get(NAMES).unwrap_or_default());
-    Ok(Truth { revision, floor: floor(get(FLOOR)), rows, complete: true, content, names })
+    Ok(Truth { revision, floor: number(get(FLOOR)), token: number(get(TOKEN)), rows, complete: true, content, names })
 }
 
 fn read_part(base: &Content, fields: &HashMap<String, Option<Vec<u8>>>, revision: Revision) -> Result<Truth, String> {
@@ -167,5 +169,5 @@ fn read_part(base: &Content, fields: &HashMap<String, Option<Vec<u8>>>, revision
     }
     let content = Content::new(items.into_values().collect(), key_hashes).map_err(|duplicate| duplicate.to_string())?;
     let names = read_names(get(NAMES).unwrap_or_default());
-    Ok(Truth { revision, floor: floor(get(FLOOR)), rows, complete: false, content, names })
+    Ok(Truth { revision, floor: number(get(FLOOR)), token: number(get(TOKEN)), rows, complete: false, content, names })
 }
