@@ -61,7 +61,7 @@ pub fn facts(
 /// (`restored`) counts, too.
 fn everything_is_there(store: Store, status: SourceStatus, one_key: bool, restored: bool) -> Fact {
     Box::new(move || {
-        let shared = || store.redis().is_some_and(|redis| redis.compared_at_ms.is_some());
+        let shared = || store.redis().is_some_and(|redis| redis.restored);
         let index = store.index();
         let waits = |environment: &Environment| environment.snapshot().is_none() && !environment.is_refused();
         let missing = index.environments.values().filter(|environment| waits(environment)).count();

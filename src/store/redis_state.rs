@@ -59,6 +59,9 @@ pub struct RedisState {
     /// The last change between good and bad.
     pub since_ms: i64,
     pub holder: Option<LeaseHolder>,
+    /// Everything that another relay served is served here: no source of its
+    /// own has to be waited for.
+    pub restored: bool,
     /// When everything served was last compared with what is there.
     pub compared_at_ms: Option<i64>,
     /// Time between a change being written and being served here, of the

@@ -93,6 +93,7 @@ impl Member {
                 self.led_since = Instant::now();
                 self.pauses.due = true;
                 self.compare().await;
+                self.note_restored();
                 self.start_leading();
             }
             RedisRole::Alone => {
@@ -127,6 +128,15 @@ impl Member {
             self.start_source();
             self.start_receiving(Destination::Upstream);
             self.register_recent_targets();
+        }
+    }
+
+    /// Before the own source ran, all that is served came from Redis.
+    fn note_restored(&self) {
+        let index = self.parts.store.index();
+        let served = index.environments.values().any(|environment| environment.snapshot().is_some());
+        if self.compared && self.source.is_none() && served {
+            self.parts.store.note_redis(|state| state.restored = true);
         }
     }
 
