@@ -16,6 +16,8 @@ mod online_sample;
 mod relay_process;
 #[path = "support/sample_answers.rs"]
 mod sample_answers;
+#[path = "support/sdk_counts.rs"]
+mod sdk_counts;
 #[path = "support/sdk_outage.rs"]
 mod sdk_outage;
 #[path = "support/sdk_outcomes.rs"]

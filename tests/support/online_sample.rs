@@ -24,12 +24,8 @@ pub struct OnlineSample {
 impl OnlineSample {
     /// Returns once the relay follows the fake's stream.
     pub fn start() -> Self {
-        let fake = FakeHarness::start();
-        fake.add_environment(PRODUCTION, SERVER_KEY);
-        fake.add_key(PRODUCTION, CLIENT_KEY, "Client");
-        sample("feature_config.json").into_iter().for_each(|flag| fake.create_flag(PRODUCTION, flag));
-        sample("segments.json").into_iter().for_each(|segment| fake.create_segment(PRODUCTION, segment));
-        let relay = start_relay(&fake);
+        let fake = harness();
+        let relay = relay(fake.api_key_options(&[SERVER_KEY]));
         let sample = Self { relay, fake };
         sample.relay_says("CONNECTED");
         sample
@@ -50,15 +46,25 @@ impl OnlineSample {
     }
 }
 
+/// The sample's environment, with a key of either kind.
+pub fn harness() -> FakeHarness {
+    let fake = FakeHarness::start();
+    fake.add_environment(PRODUCTION, SERVER_KEY);
+    fake.add_key(PRODUCTION, CLIENT_KEY, "Client");
+    sample("feature_config.json").into_iter().for_each(|flag| fake.create_flag(PRODUCTION, flag));
+    sample("segments.json").into_iter().for_each(|segment| fake.create_segment(PRODUCTION, segment));
+    fake
+}
+
 fn sample(file: &str) -> Vec<Value> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/offline");
     let path = examples.join(format!("env-{PRODUCTION}")).join(file);
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-fn start_relay(fake: &FakeHarness) -> RelayProcess {
-    // Short intervals bound the waits after an outage, which are random up to a minute otherwise.
+/// A relay as a process. Short intervals bound the waits after an outage, which are random up to a minute otherwise.
+pub fn relay(options: Vec<String>) -> RelayProcess {
     let more = ["--flag-poll-interval=5s", "--metric-post-duration=1s", "--grpc-address=off", "--shutdown-grace=2s"];
-    let options = fake.api_key_options(&[SERVER_KEY]).into_iter().map(OsString::from);
-    RelayProcess::start(&relay_process::binary(), &options.chain(more.map(OsString::from)).collect::<Vec<_>>())
+    let options = options.into_iter().chain(more.map(str::to_owned)).map(OsString::from);
+    RelayProcess::start(&relay_process::binary(), &options.collect::<Vec<_>>())
 }

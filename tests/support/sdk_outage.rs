@@ -1,7 +1,6 @@
 //! Harness goes away and comes back with something changed. The SDKs must not notice more than the change: they keep the stream
 //! they have, and an application that starts meanwhile is served like any other. What they counted reaches Harness in full.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -9,6 +8,7 @@ use serde_json::json;
 use crate::fake_harness::FakeHarness;
 use crate::online_sample::OnlineSample;
 use crate::sample_answers::{PRODUCTION, targets};
+use crate::sdk_counts::{COUNTED, counted_in_full};
 use crate::sdk_outcomes::Report;
 use crate::sdk_process::{Sdk, SdkProcess};
 use crate::sdk_watch::{
@@ -21,10 +21,6 @@ const OUTAGE: Duration = Duration::from_secs(33);
 const ANOTHER_STARTS_AFTER: Duration = Duration::from_secs(24);
 /// The relay's poll interval and what a busy machine adds.
 const CHANGED_WITHIN: Duration = Duration::from_secs(20);
-/// A flag without prerequisites: where those are not met, some SDKs do not count the evaluation.
-const COUNTED: &str = "discount-percent";
-/// The relay tries a refused batch again after 1 s, 2 s, 4 s … and sends new ones once a second.
-const METRICS_WITHIN: Duration = Duration::from_secs(40);
 
 pub fn run(sdk: Sdk) -> Report {
     let sample = OnlineSample::start();
@@ -69,17 +65,6 @@ fn another_application(sdk: Sdk, sample: &OnlineSample, report: &mut Report) -> 
     let asked = process.asked(COUNTED);
     process.close();
     asked
-}
-
-/// No evaluation is lost, and none is counted twice.
-fn counted_in_full(sdk: Sdk, fake: &FakeHarness, asked: i64) -> String {
-    let since = Instant::now();
-    while fake.counted(PRODUCTION, COUNTED) < asked && since.elapsed() < METRICS_WITHIN {
-        thread::sleep(Duration::from_millis(100));
-    }
-    let counted = fake.counted(PRODUCTION, COUNTED);
-    assert_eq!(counted, asked, "{}: what Harness counts, {:.1?} after the end", sdk.name(), since.elapsed());
-    format!("{asked} evaluations of {COUNTED} counted, the last {:.1?} after the end", since.elapsed())
 }
 
 /// A browser has the flags of one target; to become another it would open a new stream.
