@@ -14,6 +14,7 @@ use crate::config::{Config, Mode};
 use crate::evaluate::CompileOptions;
 use crate::snapshot::archive::{Compression, Tree};
 use crate::snapshot::content::{Content, EnvironmentId, KeyHash};
+use crate::snapshot::ledger::ServedVersions;
 use crate::source::file::Location;
 use crate::source::file::load::read_once;
 use crate::source::file::write::{WriteError, write_archive, write_directory};
@@ -55,9 +56,9 @@ pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), Ge
         return Ok(write(&config.config_dir, tree)?);
     }
     if matches!(config.mode, Mode::Replica) {
-        let environments = from_redis(config).await?;
+        let (environments, served) = from_redis(config).await?;
         check(&environments, compile)?;
-        return Ok(write(&config.config_dir, Tree::whole(environments, BTreeMap::new()))?);
+        return Ok(write(&config.config_dir, Tree::whole(environments, served))?);
     }
     let calls = Calls::new(&config.upstream, Arc::<UpstreamCounts>::default()).map_err(StartError::from)?;
     let calls = Arc::new(calls);
@@ -94,16 +95,19 @@ pub async fn generate(config: &Config, compile: CompileOptions) -> Result<(), Ge
     Ok(write(&config.config_dir, Tree::whole(environments, BTreeMap::new()))?)
 }
 
+type WithVersions = (BTreeMap<EnvironmentId, Content>, BTreeMap<EnvironmentId, ServedVersions>);
+
 /// Everything that primaries wrote to Redis.
-async fn from_redis(config: &Config) -> Result<BTreeMap<EnvironmentId, Content>, GenerateError> {
-    let Some(redis) = &config.redis else { return Ok(BTreeMap::new()) };
+async fn from_redis(config: &Config) -> Result<WithVersions, GenerateError> {
+    let Some(redis) = &config.redis else { return Ok(WithVersions::default()) };
     let link = Link::new(redis, config.upstream.ca_bundle.as_deref(), config.upstream.connect_timeout);
     let link = link.map_err(StartError::from)?;
     let environments = all(&link).await.map_err(|failure| GenerateError::Fetch(failure.to_string()))?;
     if environments.is_empty() {
         return Err(GenerateError::Content("Redis holds no environment".to_owned()));
     }
-    Ok(environments)
+    let served = environments.iter().map(|(id, truth)| (id.clone(), truth.served_above())).collect();
+    Ok((environments.into_iter().map(|(id, truth)| (id, truth.content)).collect(), served))
 }
 
 fn write(path: &Path, tree: Tree) -> Result<(), WriteError> {

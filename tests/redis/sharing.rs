@@ -177,6 +177,38 @@ fn a_key_that_goes_is_refused_everywhere() {
 }
 
 #[test]
+fn an_offline_configuration_is_generated_from_redis() {
+    let (fake, redis) = (one_environment(), RedisServer::start(&[]));
+    let first = primary(&fake, &redis, &[]);
+    has_role(first.sdk, "LEADS");
+    wait_ready(first.sdk);
+    // A change without a higher version: SDKs are given one.
+    fake.patch_flag(ENVIRONMENT, "a", |flag| {
+        turn_off(flag);
+        flag["version"] = json!(0);
+    });
+    let sdk = Sdk::connect(first.sdk, KEY, ENVIRONMENT);
+    wait_for("the change", || (sdk.flag("a").ok()["state"] == "off").then_some(()));
+    let served = sdk.version("a");
+    let truth = format!("ffrelay:{{{ENVIRONMENT}}}:truth");
+    wait_for("the change in Redis", || {
+        redis.cli::<Option<String>>(&["HGET", &truth, "f:a"])?.contains("\"off\"").then_some(())
+    });
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("generated.tar.gz");
+    let options = ["--generate-offline-config".to_owned(), format!("--config-dir={}", archive.display())];
+    let output = std::process::Command::new(crate::relay_process::binary())
+        .args(replica_options(&address(&redis), &[]))
+        .args(options)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let offline = crate::support::relay::TestRelay::offline(&archive, &[]);
+    let sdk = Sdk::connect(offline.sdk, KEY, ENVIRONMENT);
+    assert_eq!((sdk.flag("a").ok()["state"].as_str(), sdk.version("a")), (Some("off"), served));
+}
+
+#[test]
 fn an_offline_directory_is_written_for_replicas() {
     let redis = RedisServer::start(&[]);
     let configuration = crate::support::configuration::Configuration::empty();

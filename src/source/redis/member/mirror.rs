@@ -8,12 +8,14 @@ use redis::Cmd;
 
 use super::Member;
 use crate::snapshot::Snapshot;
+use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKind;
 use crate::source::redis::go_cache::{self, Seen};
 use crate::source::redis::keys::go;
 use crate::source::redis::link::Failure;
 use crate::source::redis::mirror::{Plan, Write, plan, removal, repair};
-use crate::source::redis::truth::script;
+use crate::source::redis::truth::plan::TruthPlan;
+use crate::source::redis::truth::script::{self, EnvironmentWrite};
 use crate::store::redis_state::RedisRole;
 
 /// The mirror of each environment is looked at this often.
@@ -89,7 +91,7 @@ impl Member {
             let writes = repair(&found, &snapshot);
             if !writes.is_empty() {
                 tracing::info!(environment = %id, keys = writes.len(), "the Go proxies' keys in Redis are not what is served; they are written anew");
-                self.write_steps(&writes).await?;
+                self.write_mended(&id, &snapshot, writes).await?;
             }
         }
         self.mirrors_from = rest.next().map(|(id, _)| id);
@@ -97,6 +99,24 @@ impl Member {
             self.next_mirrors = now + LOOK_EVERY;
         }
         Ok(())
+    }
+
+    /// Under the same fence as everything else, where one script can.
+    async fn write_mended(&self, id: &EnvironmentId, snapshot: &Snapshot, writes: Vec<Write>) -> Result<(), Failure> {
+        if self.parts.link.is_cluster() {
+            return self.write_steps(&writes).await;
+        }
+        let revision = Some(snapshot.revision);
+        let write = EnvironmentWrite {
+            id,
+            token: self.token,
+            revision,
+            truth: TruthPlan { base: revision, ..TruthPlan::default() },
+            mirror: Some(Plan { writes, ..Plan::default() }),
+            word: None,
+        };
+        // Fenced or moved: it is another one's, or the next look's.
+        script::write(&self.parts.link, &write).await.map(drop)
     }
 
     /// Keys of an environment that lead to it in Redis, too.

@@ -46,6 +46,20 @@ impl Truth {
         LeaderState { revision: self.revision, floor: self.floor, rows: self.rows.clone(), complete: self.complete }
     }
 
+    /// What an archive of it holds beside the content: versions above the
+    /// source's, and tombstones.
+    #[must_use]
+    pub fn served_above(&self) -> ServedVersions {
+        let mut served = self.served();
+        for item in self.content.items() {
+            let source = item.version.unwrap_or(1);
+            if served.items.get(&item.key).is_some_and(|(version, deleted)| !deleted && *version <= source) {
+                served.items.remove(&item.key);
+            }
+        }
+        served
+    }
+
     /// What was given out by whoever wrote it.
     #[must_use]
     pub fn served(&self) -> ServedVersions {

@@ -56,14 +56,14 @@ pub async fn whole(link: &Link, id: &EnvironmentId) -> Result<Option<Truth>, Fai
 ///
 /// # Errors
 /// Redis does not say, or one of them is damaged.
-pub async fn all(link: &Link) -> Result<BTreeMap<EnvironmentId, Content>, Failure> {
+pub async fn all(link: &Link) -> Result<BTreeMap<EnvironmentId, Truth>, Failure> {
     let mut command = Cmd::new();
     command.arg("HKEYS").arg(own::ENVIRONMENTS);
     let registered: Vec<String> = link.call(&command).await?;
     let mut environments = BTreeMap::new();
     for id in registered.iter().map(|id| EnvironmentId::new(id)) {
         if let Some(truth) = whole(link, &id).await? {
-            environments.insert(id, truth.content);
+            environments.insert(id, truth);
         }
     }
     Ok(environments)
