@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, HeaderValue, VARY};
+use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
@@ -16,6 +16,9 @@ use crate::snapshot::body::Representation;
 
 /// `Content-Type` of every JSON answer.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// More than an answer has.
+const HEADERS: usize = 12;
 
 /// An answer on its way out.
 pub type Answer = Response<AnswerBody>;
@@ -137,8 +140,7 @@ impl Refusal {
 /// A JSON answer.
 #[must_use]
 pub fn json(status: StatusCode, body: Bytes) -> Answer {
-    let mut answer = Response::new(AnswerBody::once(body));
-    *answer.status_mut() = status;
+    let mut answer = response(status, AnswerBody::once(body));
     answer.headers_mut().insert(CONTENT_TYPE, JSON);
     answer
 }
@@ -146,7 +148,7 @@ pub fn json(status: StatusCode, body: Bytes) -> Answer {
 /// A ready list with its `ETag`.
 #[must_use]
 pub fn list(representation: &Representation, gzip: bool) -> Answer {
-    let mut answer = Response::new(AnswerBody::frames(representation));
+    let mut answer = response(StatusCode::OK, AnswerBody::frames(representation));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(ETAG, representation.etag.clone());
@@ -160,8 +162,7 @@ pub fn list(representation: &Representation, gzip: bool) -> Answer {
 /// "You have it already."
 #[must_use]
 pub fn not_modified(etag: &HeaderValue) -> Answer {
-    let mut answer = Response::new(AnswerBody::empty());
-    *answer.status_mut() = StatusCode::NOT_MODIFIED;
+    let mut answer = response(StatusCode::NOT_MODIFIED, AnswerBody::empty());
     answer.headers_mut().insert(ETAG, etag.clone());
     answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     answer
@@ -170,7 +171,13 @@ pub fn not_modified(etag: &HeaderValue) -> Answer {
 /// A status without a body.
 #[must_use]
 pub fn bare(status: StatusCode) -> Answer {
-    let mut answer = Response::new(AnswerBody::empty());
+    response(status, AnswerBody::empty())
+}
+
+/// With room for all headers, so that adding them moves none.
+fn response(status: StatusCode, body: AnswerBody) -> Answer {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
+    *answer.headers_mut() = HeaderMap::with_capacity(HEADERS);
     answer
 }

@@ -20,6 +20,7 @@ use super::answer::Answer;
 use super::api::Api;
 use super::authorize::TokenMemo;
 use super::io::{Activity, ClientIo, TrackedIo, Waiting};
+use super::stopping::Stopping;
 use super::stream::body::{DetachSlot, Detached};
 use super::stream::open::Carrier;
 
@@ -77,11 +78,9 @@ pub async fn serve_http1(io: ClientIo, site: Site, timeouts: Timeouts, stop: Can
     let io = TrackedIo { io, activity: Arc::clone(&activity) };
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     let mut watch = Watch::new(Arc::clone(&activity), timeouts);
-    let mut stopped = pin!(stop.cancelled_owned());
-    let mut stopping = false;
+    let mut stopping = Stopping::new(stop);
     let detached = std::future::poll_fn(|cx| {
-        if !stopping && stopped.as_mut().poll(cx).is_ready() {
-            stopping = true;
+        if stopping.begins(cx) {
             Pin::new(&mut connection).graceful_shutdown();
         }
         if connection.poll_without_shutdown(cx).is_ready() {
@@ -117,11 +116,9 @@ pub async fn serve_http2(io: ClientIo, site: Site, timeouts: Timeouts, stop: Can
     let io = TrackedIo { io, activity: Arc::clone(&activity) };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut watch = Watch::new(activity, timeouts);
-    let mut stopped = pin!(stop.cancelled_owned());
-    let mut stopping = false;
+    let mut stopping = Stopping::new(stop);
     std::future::poll_fn(|cx| {
-        if !stopping && stopped.as_mut().poll(cx).is_ready() {
-            stopping = true;
+        if stopping.begins(cx) {
             connection.as_mut().graceful_shutdown();
         }
         if connection.as_mut().poll(cx).is_ready() {
@@ -150,12 +147,13 @@ struct Watch {
     activity: Arc<Activity>,
     timeouts: Timeouts,
     sleep: Pin<Box<Sleep>>,
-    deadline: Option<Instant>,
+    /// When `sleep` ends: not after the deadline.
+    armed: Option<Instant>,
 }
 
 impl Watch {
     fn new(activity: Arc<Activity>, timeouts: Timeouts) -> Self {
-        Watch { activity, timeouts, sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), deadline: None }
+        Watch { activity, timeouts, sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), armed: None }
     }
 
     /// Ready when the time is up. To be polled after the connection was.
@@ -171,11 +169,12 @@ impl Watch {
             // A request or an answer's end wakes the connection, so nothing
             // has to be watched while one is answered.
             let Some(deadline) = deadline else {
-                self.deadline = None;
                 return Poll::Pending;
             };
-            if self.deadline != Some(deadline) {
-                self.deadline = Some(deadline);
+            // Deadlines move on with every request; the timer does not: it
+            // ends early and is set anew then.
+            if self.armed.is_none_or(|armed| deadline < armed) {
+                self.armed = Some(deadline);
                 self.sleep.as_mut().reset(deadline.into());
             }
             if self.sleep.as_mut().poll(cx).is_pending() {
@@ -184,7 +183,7 @@ impl Watch {
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
-            self.deadline = None;
+            self.armed = None;
         }
     }
 }

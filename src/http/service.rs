@@ -60,7 +60,10 @@ async fn route(context: &ConnectionContext, request: Request<Incoming>) -> Route
     let memo = &context.memo;
     let data = |environment| api.access(headers, memo, environment);
     let answered: Result<(Option<Arc<Environment>>, Answer), Refusal> = match &route {
-        Route::Authenticate => api.authenticate(headers, &mut body).await.map(|(env, answer)| (Some(env), answer)),
+        // Boxed where a future is large, so that those of most requests are small.
+        Route::Authenticate => {
+            Box::pin(api.authenticate(headers, &mut body)).await.map(|(env, answer)| (Some(env), answer))
+        }
         Route::Flags { environment } => {
             data(environment).await.map(|a| (configuration::flags(&a.snapshot, headers), a)).map(with_environment)
         }
@@ -83,10 +86,10 @@ async fn route(context: &ConnectionContext, request: Request<Incoming>) -> Route
             .await
             .and_then(|a| Ok((api.evaluation(&a, headers, target, flag)?, a)))
             .map(with_environment),
-        Route::Stream => Ok(api.stream((&parts.method, parts.version), headers, context).await),
+        Route::Stream => Ok(Box::pin(api.stream((&parts.method, parts.version), headers, context)).await),
         Route::PostMetrics { environment } => match data(environment).await {
             Ok(access) => {
-                let answer = api.take_metrics(&access.environment.id, headers, body).await;
+                let answer = Box::pin(api.take_metrics(&access.environment.id, headers, body)).await;
                 answer.map(|answer| (Some(access.environment), answer))
             }
             Err(refusal) => Err(refusal),
@@ -125,10 +128,13 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         return id.clone();
     }
     let id = (rand::random::<u128>() & 0xffff_ffff_ffff_0fff_3fff_ffff_ffff_ffff) | 0x4000_8000_0000_0000_0000;
-    let hex = format!("{id:032x}");
-    let part = |from, to| hex.get(from..to).unwrap_or_default();
-    let text = format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32));
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0"))
+    let mut text = [b'-'; 36];
+    let digits = text.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23)).map(|(_, digit)| digit);
+    for (digit, at) in digits.zip(0..) {
+        let value = u8::try_from((id >> (124 - 4 * at)) & 0xf).unwrap_or_default();
+        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
 }
 
 impl Api {

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::config::Secret;
+use crate::model::json::write_string;
 use crate::snapshot::content::KeyHash;
 use crate::snapshot::item::Digest;
 use crate::snapshot::{Epoch, Names, Revision, Snapshot};
@@ -120,7 +121,7 @@ impl TokenKeys {
         let name = Some(names.environment.as_str()).filter(|name| !name.is_empty()).unwrap_or(uuid);
         let project = names.project.as_str();
         let revision = TokenRevision::of(&snapshot.revision);
-        let mut payload = String::with_capacity(512);
+        let mut payload = String::with_capacity(768 + target.map_or(0, str::len).min(MAX_TOKEN_TARGET_BYTES));
         payload.push('{');
         for (claim, value) in [
             ("environment", uuid),
@@ -128,15 +129,21 @@ impl TokenKeys {
             ("project", project),
             ("projectIdentifier", project),
             ("accountID", names.account.as_str()),
-            ("clusterIdentifier", "1"),
-            ("apiKey", &format!("auth-key-{key_hash}")),
-            ("jti", &format!("{:032x}", rand::random::<u128>())),
-            ("rev", &format!("{}:{}:{}", revision.epoch, revision.sequence, revision.digest)),
         ] {
-            // Writing to a String cannot fail.
-            let _ = write!(payload, "\"{claim}\":{},", serde_json::Value::from(value));
+            payload.push('"');
+            payload.push_str(claim);
+            payload.push_str("\":");
+            write_string(value, &mut payload);
+            payload.push(',');
         }
-        let _ = write!(payload, "\"iat\":{now_unix_s}");
+        let TokenRevision { epoch, sequence, digest } = revision;
+        // Writing to a String cannot fail.
+        let _ = write!(
+            payload,
+            "\"clusterIdentifier\":\"1\",\"apiKey\":\"auth-key-{key_hash}\",\"jti\":\"{:032x}\",\
+             \"rev\":\"{epoch}:{sequence}:{digest}\",\"iat\":{now_unix_s}",
+            rand::random::<u128>(),
+        );
         if let Some(target) = target.filter(|target| target.len() <= MAX_TOKEN_TARGET_BYTES) {
             let _ = write!(payload, ",\"target\":{target}");
         }
@@ -145,7 +152,10 @@ impl TokenKeys {
     }
 
     fn sign(&self, payload: &str) -> String {
-        let mut token = format!("{HEADER}.{}", URL_SAFE_NO_PAD.encode(payload));
+        let mut token = String::with_capacity(HEADER.len() + payload.len() * 4 / 3 + 64);
+        token.push_str(HEADER);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
         let signature = hmac::sign(&self.signing, token.as_bytes());
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.as_ref(), &mut token);
@@ -235,7 +245,11 @@ fn check_algorithm(header: &str) -> Result<(), TokenError> {
 /// Android and PHP decode the payload as plain base64, so it must not need
 /// the two letters in which base64url differs: those come only from bytes
 /// above 0x7f and from `>`, `?`, `~` and DEL, which therefore are escaped.
-fn plain_ascii(payload: &str) -> String {
+fn plain_ascii(payload: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii() && !matches!(b, b'>' | b'?' | b'~' | 0x7f);
+    if payload.bytes().all(plain) {
+        return Cow::Borrowed(payload);
+    }
     let mut out = String::with_capacity(payload.len());
     for c in payload.chars() {
         if c.is_ascii() && !matches!(c, '>' | '?' | '~' | '\u{7f}') {
@@ -247,7 +261,7 @@ fn plain_ascii(payload: &str) -> String {
         }
     }
     debug_assert!(!STANDARD_NO_PAD.encode(&out).contains(['+', '/']));
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
