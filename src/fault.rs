@@ -27,6 +27,9 @@ pub enum Fault {
     /// A body or header above its limit.
     LimitExceeded,
     TooManyStreams,
+    /// What waits for slow clients leaves no room. SDKs get 500: 503 disables
+    /// Python.
+    Overloaded,
     /// The client took too long to send.
     RequestTimeout,
     /// The environment has not been synced yet. SDKs get 500: they take 401
@@ -71,7 +74,7 @@ pub struct FaultRow {
 
 impl Fault {
     /// All faults, for tests and documentation.
-    pub const ALL: [Fault; 28] = [
+    pub const ALL: [Fault; 29] = [
         Fault::InvalidField,
         Fault::InvalidPageToken,
         Fault::CredentialsMissing,
@@ -85,6 +88,7 @@ impl Fault {
         Fault::MethodNotAllowed,
         Fault::LimitExceeded,
         Fault::TooManyStreams,
+        Fault::Overloaded,
         Fault::RequestTimeout,
         Fault::NeverSynced,
         Fault::PersistFailed,
@@ -119,6 +123,7 @@ impl Fault {
             Fault::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED"),
             Fault::LimitExceeded => (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted, "LIMIT_EXCEEDED"),
             Fault::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, Code::ResourceExhausted, "TOO_MANY_STREAMS"),
+            Fault::Overloaded => (StatusCode::INTERNAL_SERVER_ERROR, Code::ResourceExhausted, "OVERLOADED"),
             Fault::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "REQUEST_TIMEOUT"),
             Fault::NeverSynced => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unavailable, "NEVER_SYNCED"),
             Fault::PersistFailed => (StatusCode::INSUFFICIENT_STORAGE, Code::ResourceExhausted, "PERSIST_FAILED"),

@@ -9,6 +9,7 @@ use super::cors::Cors;
 use super::hold::Hold;
 use super::stream::registry::StreamRegistry;
 use super::token::TokenKeys;
+use super::unshared::UnsharedAnswers;
 use crate::lifecycle::readiness::Readiness;
 use crate::store::Store;
 use crate::store::durable::persister::Pending;
@@ -46,6 +47,7 @@ pub struct Api {
     pub usage: Arc<Usage>,
     /// Threads that read large metrics bodies.
     pub metrics_readers: tokio::sync::Semaphore,
+    pub unshared: UnsharedAnswers,
 }
 
 /// Counts that belong to no environment.
