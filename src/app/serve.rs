@@ -27,6 +27,7 @@ use crate::http::hold::Hold;
 use crate::http::listener::{self};
 use crate::http::stream::registry::StreamRegistry;
 use crate::http::token::TokenKeys;
+use crate::http::unshared::UnsharedAnswers;
 use crate::lifecycle::readiness::Readiness;
 use crate::lifecycle::supervisor::Supervisor;
 use crate::source::administration::Administration;
@@ -52,6 +53,7 @@ pub struct Relay {
     addresses: Addresses,
     readiness: Arc<Readiness>,
     streams: Arc<StreamRegistry>,
+    store: Store,
     connections: TaskTracker,
     listening: Supervisor,
     stop_listening: CancellationToken,
@@ -117,6 +119,7 @@ impl Relay {
             pending: durable.as_ref().map(|durable| Arc::clone(&durable.pending)),
             counts: ApiCounts::default(),
             usage: Arc::clone(&usage),
+            unshared: UnsharedAnswers::default(),
             metrics_readers: tokio::sync::Semaphore::new(crate::http::metrics::MAX_READERS),
         };
         let api = Arc::new(api);
@@ -157,7 +160,13 @@ impl Relay {
         let policy =
             origin.own_tasks(queue.clone(), &mut background, status.clone(), &stop_background, redis.is_some());
         if let Some(redis) = redis {
-            redis.own_task(config, (policy, receiver), (queue, store, status), &mut background, &stop_background);
+            redis.own_task(
+                config,
+                (policy, receiver),
+                (queue, store.clone(), status),
+                &mut background,
+                &stop_background,
+            );
         }
         if let Some((task, carrier)) = usage_task {
             background.own("SDK usage", task.run(carrier, stop_background.clone()));
@@ -167,6 +176,7 @@ impl Relay {
             addresses,
             readiness,
             streams,
+            store,
             connections,
             listening,
             stop_listening,
@@ -225,6 +235,7 @@ impl Relay {
         self.readiness.begin_draining();
         self.stop_listening.cancel();
         self.streams.drain(self.grace / 2);
+        self.store.index().environments.values().for_each(|environment| environment.wake_streams());
         self.connections.close();
         let connections = async {
             self.listening.finish().await;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::answer::{self, Answer, Refusal};
@@ -17,7 +17,7 @@ use crate::model::Target;
 use crate::model::json::Json;
 use crate::snapshot::Snapshot;
 use crate::store::environment::Environment;
-use crate::store::targets::MAX_TARGET_BYTES;
+use crate::store::targets::{MAX_TARGET_BYTES, StoredTarget};
 
 /// What one evaluation takes, so that a list rarely has to be moved.
 const TYPICAL_EVALUATION_BYTES: usize = 112;
@@ -30,26 +30,30 @@ impl Api {
     /// evaluated, sorted by flag.
     ///
     /// # Errors
-    /// A target above its size.
+    /// A target above its size; too many answers that nobody reads.
     pub fn evaluations(&self, access: &Access, headers: &HeaderMap, target: &str) -> Result<Answer, Refusal> {
         let target = target_of(access, headers, target)?;
-        let mut body = BytesMut::with_capacity(access.snapshot.compiled.flag_count() * TYPICAL_EVALUATION_BYTES + 2);
-        body.put_u8(b'[');
+        let expected = access.snapshot.compiled.flag_count() * TYPICAL_EVALUATION_BYTES + 2;
+        let room = self.unshared.room(expected).ok_or_else(|| {
+            Refusal::new(Fault::Overloaded, "too many answers wait for their clients to read them; try again")
+        })?;
+        let mut body = Vec::with_capacity(expected);
+        body.push(b'[');
         let mut unevaluable = 0;
         access.snapshot.compiled.evaluator(&target).all(|answer| match answer.variation {
             Some(variation) => {
                 if body.len() > 1 {
-                    body.put_u8(b',');
+                    body.push(b',');
                 }
                 body.extend_from_slice(variation.evaluation_json.as_bytes());
             }
             None => unevaluable += 1,
         });
-        body.put_u8(b']');
+        body.push(b']');
         if unevaluable > 0 {
             self.counts.unevaluable_flags.fetch_add(unevaluable, Ordering::Relaxed);
         }
-        Ok(answer::json(StatusCode::OK, body.freeze()))
+        Ok(answer::json(StatusCode::OK, room.hold(body)))
     }
 
     /// `GET …/target/{target}/evaluations/{flag}`
@@ -79,11 +83,31 @@ impl Api {
 
 /// Whom to evaluate for: the header's target, else the stored one, else the
 /// token's own, else the configured one, else the bare identifier.
-fn target_of(access: &Access, headers: &HeaderMap, identifier: &str) -> Result<Arc<Target>, Refusal> {
+fn target_of(access: &Access, headers: &HeaderMap, identifier: &str) -> Result<KnownTarget, Refusal> {
     if let Some(target) = from_header(headers, identifier)? {
-        return Ok(Arc::new(target));
+        return Ok(KnownTarget::Own(target));
     }
     Ok(known_target(&access.environment, &access.snapshot, access.claims.as_deref(), identifier))
+}
+
+/// Whom a request is evaluated for; nothing is copied that is held elsewhere.
+#[derive(Debug)]
+pub enum KnownTarget {
+    Own(Target),
+    Stored(Arc<StoredTarget>),
+    Configured(Arc<Target>),
+}
+
+impl std::ops::Deref for KnownTarget {
+    type Target = Target;
+
+    fn deref(&self) -> &Target {
+        match self {
+            KnownTarget::Own(target) => target,
+            KnownTarget::Stored(stored) => &stored.target,
+            KnownTarget::Configured(target) => target,
+        }
+    }
 }
 
 /// A target by its identifier, without a header.
@@ -93,19 +117,19 @@ pub fn known_target(
     snapshot: &Snapshot,
     claims: Option<&Claims>,
     identifier: &str,
-) -> Arc<Target> {
+) -> KnownTarget {
     if let Some(stored) = environment.targets.get(identifier) {
-        return Arc::new(stored.target.clone());
+        return KnownTarget::Stored(stored);
     }
     // As good as stored: eviction, a restart or another replica lose nothing.
     let own = claims.and_then(|claims| serde_json::from_str::<Target>(claims.target.as_deref()?).ok());
     if let Some(target) = own.filter(|target| target.identifier == identifier) {
-        return Arc::new(target);
+        return KnownTarget::Own(target);
     }
     if let Some(configured) = snapshot.targets.get(identifier) {
-        return Arc::clone(configured);
+        return KnownTarget::Configured(Arc::clone(configured));
     }
-    Arc::new(Target { identifier: identifier.to_owned(), ..Target::default() })
+    KnownTarget::Own(Target { identifier: identifier.to_owned(), ..Target::default() })
 }
 
 /// The target of the header: padded standard base64 of its JSON. One that
@@ -136,10 +160,22 @@ pub fn from_header(headers: &HeaderMap, identifier: &str) -> Result<Option<Targe
     Ok(None)
 }
 
+/// The header's target as compact JSON; `None` without one that can be
+/// decoded.
+#[must_use]
+pub fn header_json(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(TARGET_HEADER).iter().map(|value| value.as_bytes().trim_ascii());
+    values.filter(|value| !value.is_empty() && value.len() / 4 * 3 <= MAX_TARGET_BYTES + 3).find_map(decode_json)
+}
+
 fn decode(encoded: &[u8]) -> Option<Target> {
+    serde_json::from_str(&decode_json(encoded)?).ok()
+}
+
+fn decode_json(encoded: &[u8]) -> Option<String> {
     let bytes = STANDARD.decode(encoded).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     // Through our own parser: lone surrogates and duplicates as Go has them.
     let json = Json::parse(&text).ok()?;
-    matches!(json, Json::Object(_)).then(|| serde_json::from_str(&json.compact()).ok()).flatten()
+    matches!(json, Json::Object(_)).then(|| json.compact())
 }

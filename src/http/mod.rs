@@ -17,5 +17,7 @@ mod redis_health;
 pub mod request_body;
 pub mod route;
 pub mod service;
+pub mod stopping;
 pub mod stream;
 pub mod token;
+pub mod unshared;

@@ -181,6 +181,7 @@ impl Api {
         let source_good = self.source.state().error.is_none();
         for (name, help, value) in [
             ("ff_relay_streams_open", "SDK streams that are open", self.streams.open_count() as f64),
+            ("ff_relay_stream_targets", "Distinct targets of streams", self.streams.targets.count() as f64),
             ("ff_relay_connections_open", "Connections on the SDK port", load(&self.counts.connections)),
             ("ff_relay_environments", "Environments that are served", index.environments.len() as f64),
             ("ff_relay_source_good", "1 while the newest configuration is served", f64::from(u8::from(source_good))),
@@ -188,7 +189,19 @@ impl Api {
         ] {
             out.gauge(name, help, &[], value);
         }
+        let [evaluated, answered, unanswered] = self.streams.answering.totals();
         for (name, help, value) in [
+            (
+                "ff_relay_stream_events_evaluated_total",
+                "Events for which a stream's target was evaluated; streams of one target share them",
+                evaluated as f64,
+            ),
+            ("ff_relay_stream_events_answered_total", "Events that carried their evaluations", answered as f64),
+            (
+                "ff_relay_stream_events_unanswered_total",
+                "Events without evaluations to SDKs that could have used them; each costs a request",
+                unanswered as f64,
+            ),
             ("ff_relay_streams_opened_total", "SDK streams that were ever opened", self.streams.opened_total() as f64),
             ("ff_proxy_sse_publish", "Events written to SDK streams", self.streams.events_total() as f64),
             ("ff_relay_flags_not_evaluable_total", "Flags left out of answers", load(&self.counts.unevaluable_flags)),

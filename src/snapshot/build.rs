@@ -3,14 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::body::{Body, CompressError, Row};
 use super::content::{Content, EnvironmentId};
 use super::follow::LeaderState;
 use super::item::{Digest, Item, ItemKey, ItemKind};
 use super::ledger::{Change, ChangeKind, Ledger, Moment, Origin, ServedVersions};
-use super::log::{ChangeLog, FIRST_PLACE, LogEntry, LogPosition, Message, entries};
+use super::log::{ChangeLog, FIRST_PLACE, LogPosition, LogRow, entries};
 use super::served::ServedItem;
 use super::target_changes::TargetChanges;
 use super::{Epoch, Names, Revision, Snapshot};
@@ -332,14 +331,9 @@ fn history(environment: &EnvironmentId, ledger: &Ledger, changes: &[Change]) -> 
     let entry = |(ordinal, (key, entry)): (u32, (&ItemKey, &super::ledger::Entry))| {
         let otherwise = if entry.deleted { ChangeKind::Delete } else { ChangeKind::Patch };
         let kind = kinds.get(key).copied().unwrap_or(otherwise);
-        Arc::new(LogEntry {
-            position: LogPosition { place: FIRST_PLACE, ordinal },
-            key: key.clone(),
-            sequence: entry.sequence,
-            changed_at: entry.changed_at,
-            made_at: Instant::now(),
-            message: Message::change(environment, key, kind, entry.served),
-        })
+        let (key, version) = (key.clone(), entry.served);
+        LogRow { key, kind, version, sequence: entry.sequence, changed_at: entry.changed_at }
+            .entry(environment, LogPosition { place: FIRST_PLACE, ordinal })
     };
     ChangeLog::new((0..).zip(oldest_first).map(entry).collect())
 }

@@ -1,7 +1,7 @@
 //! The change log that SDK streams walk: the newest change of each item, in
 //! the order it happened, with its message ready to be written.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -9,6 +9,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use super::content::EnvironmentId;
 use super::item::{ItemKey, ItemKind};
 use super::ledger::ChangeKind;
+use crate::evaluate::CompiledEnvironment;
 use crate::model::json::write_string;
 
 /// [`Snapshot::place`](super::Snapshot::place) of an environment's first
@@ -29,6 +30,7 @@ pub struct LogPosition {
 pub struct LogEntry {
     pub position: LogPosition,
     pub key: ItemKey,
+    pub kind: ChangeKind,
     /// The sequence of the change, in the snapshot's epoch.
     pub sequence: u64,
     /// Unix seconds of the change.
@@ -36,6 +38,47 @@ pub struct LogEntry {
     /// When this process made the entry.
     pub made_at: Instant,
     pub message: Message,
+    affected: OnceLock<Box<[Arc<str>]>>,
+}
+
+impl LogEntry {
+    /// The flags whose answers the change can alter, sorted; found out by
+    /// whoever asks first. What depends on the item only since a later change
+    /// has an entry of its own.
+    pub fn affected_flags(&self, compiled: &CompiledEnvironment) -> &[Arc<str>] {
+        self.affected.get_or_init(|| {
+            let identifier = &[&*self.key.identifier];
+            let affected = match self.key.kind {
+                ItemKind::Flag => compiled.affected_flags(identifier, &[]),
+                ItemKind::Segment => compiled.affected_flags(&[], identifier),
+                ItemKind::Target => Vec::new(),
+            };
+            affected.into_boxed_slice()
+        })
+    }
+}
+
+/// One change as a row of a log.
+#[derive(Clone, Debug)]
+pub struct LogRow {
+    pub key: ItemKey,
+    pub kind: ChangeKind,
+    /// The version that SDKs are told.
+    pub version: i64,
+    pub sequence: u64,
+    /// Unix seconds.
+    pub changed_at: i64,
+}
+
+impl LogRow {
+    /// The row in its place.
+    #[must_use]
+    pub fn entry(self, environment: &EnvironmentId, position: LogPosition) -> Arc<LogEntry> {
+        let LogRow { key, kind, version, sequence, changed_at } = self;
+        let message = Message::change(environment, &key, kind, version);
+        let (made_at, affected) = (Instant::now(), OnceLock::new());
+        Arc::new(LogEntry { position, key, kind, sequence, changed_at, made_at, message, affected })
+    }
 }
 
 /// One server-sent event, shared by all streams that get it.
@@ -139,10 +182,10 @@ impl ChangeLog {
     #[must_use]
     pub fn renumbered(&self, sequence: impl Fn(&ItemKey) -> u64) -> Self {
         let renumbered = |entry: &Arc<LogEntry>| {
-            let LogEntry { position, changed_at, made_at, .. } = **entry;
-            let (key, message) = (entry.key.clone(), entry.message.clone());
+            let LogEntry { position, kind, changed_at, made_at, .. } = **entry;
+            let (key, message, affected) = (entry.key.clone(), entry.message.clone(), entry.affected.clone());
             let sequence = sequence(&key);
-            Arc::new(LogEntry { position, key, sequence, changed_at, made_at, message })
+            Arc::new(LogEntry { position, key, kind, sequence, changed_at, made_at, message, affected })
         };
         ChangeLog { entries: self.entries.iter().map(renumbered).collect() }
     }
@@ -169,20 +212,10 @@ pub fn entries(
     changed_at: i64,
     rows: impl IntoIterator<Item = (ItemKey, ChangeKind, i64, u64)>,
 ) -> Vec<Arc<LogEntry>> {
-    let numbered = (0..).zip(rows);
-    numbered
-        .map(|(ordinal, (key, kind, version, sequence))| {
-            let message = Message::change(environment, &key, kind, version);
-            Arc::new(LogEntry {
-                position: LogPosition { place, ordinal },
-                key,
-                sequence,
-                changed_at,
-                made_at: Instant::now(),
-                message,
-            })
-        })
-        .collect()
+    let entry = |(ordinal, (key, kind, version, sequence))| {
+        LogRow { key, kind, version, sequence, changed_at }.entry(environment, LogPosition { place, ordinal })
+    };
+    (0..).zip(rows).map(entry).collect()
 }
 
 /// The message that makes client-side SDKs load everything once.

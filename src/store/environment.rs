@@ -105,7 +105,8 @@ impl Environment {
         }
     }
 
-    fn wake_streams(&self) {
+    /// Lets every stream look again at what it has to do.
+    pub fn wake_streams(&self) {
         self.signal.send_if_modified(|signal| match signal {
             Signal::Published(count) => {
                 *count += 1;

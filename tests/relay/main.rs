@@ -15,6 +15,7 @@ mod configuration;
 mod drain;
 mod durability;
 mod evaluations;
+mod event_evaluations;
 mod grpc_access;
 mod grpc_contract;
 mod grpc_export;

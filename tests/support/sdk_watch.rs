@@ -87,6 +87,9 @@ pub fn has_not_polled(sdk: Sdk, requests: &[String]) {
     let is_poll = |line: &&String| line.contains("/feature-configs?") || line.contains("/feature-configs ");
     let polls: Vec<&String> = requests.iter().filter(is_poll).collect();
     assert!(polls.is_empty(), "{} polled instead of being told: {polls:?}", sdk.name());
+    // The events brought what it needs.
+    let evaluations: Vec<&String> = requests.iter().filter(|line| line.contains("/evaluations")).collect();
+    assert!(evaluations.is_empty(), "{} asked though it was told: {evaluations:?}", sdk.name());
 }
 
 pub fn eventually(within: Duration, what: &str, mut holds: impl FnMut() -> bool) {

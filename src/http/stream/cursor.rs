@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::memory::Standing;
 use super::pace::Pace;
-use super::replay::Replay;
+use super::replay::{Missed, Replay};
 use crate::snapshot::Snapshot;
 use crate::snapshot::content::KeyHash;
-use crate::snapshot::log::{ChangeLog, FIRST_PLACE, LogPosition, Message};
+use crate::snapshot::log::{ChangeLog, FIRST_PLACE, LogEntry, LogPosition, Message};
 use crate::store::environment::{Environment, Signal};
 
 /// Replayed events of one stream are at least this far apart.
@@ -20,7 +20,10 @@ const REPLAY_STEP: Duration = Duration::from_millis(50);
 /// What to do next.
 #[derive(Debug)]
 pub enum Next {
-    Send(Message),
+    /// A change, also one that may have been missed.
+    Tell(Arc<LogEntry>),
+    /// That more may have been missed than is said.
+    Reload(Message),
     /// Nothing before this time, or before the environment changes.
     WaitUntil(Option<Instant>),
     /// The key was revoked, or the environment is gone.
@@ -123,15 +126,18 @@ impl Cursor {
         let open_to = self.environment.gate.open_to();
         if let Some(entry) = log.next(self.live).filter(|entry| entry.position.place <= open_to) {
             self.live = entry.position;
-            return Next::Send(entry.message.clone());
+            return Next::Tell(Arc::clone(entry));
         }
         let mut wait = None;
         if !self.replay.is_done() {
             if self.replay_at > now {
                 wait = Some(self.replay_at);
-            } else if let Some(message) = self.replay.take(snapshot) {
+            } else if let Some(missed) = self.replay.take(snapshot) {
                 self.replay_at = self.pace.turn(now).max(now + REPLAY_STEP);
-                return Next::Send(message);
+                return match missed {
+                    Missed::Change(entry) => Next::Tell(entry),
+                    Missed::Everything(message) => Next::Reload(message),
+                };
             }
         }
         if let Some(repeat) = &mut self.repeat
@@ -141,11 +147,17 @@ impl Cursor {
             let due = Instant::from_std(entry.made_at) + repeat.repeat.after;
             if due <= now {
                 repeat.at = entry.position;
-                return Next::Send(entry.message.clone());
+                return Next::Tell(Arc::clone(entry));
             }
             wait = Some(wait.map_or(due, |wait| wait.min(due)));
         }
         Next::WaitUntil(wait)
+    }
+
+    /// Whose changes these are.
+    #[must_use]
+    pub fn environment(&self) -> &Arc<Environment> {
+        &self.environment
     }
 
     /// Up to where live changes were taken.

@@ -1,18 +1,20 @@
 //! One stream from open to end: its cursor, its heartbeat, its age, and what
 //! is remembered of it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::body::HEARTBEAT;
 use super::cursor::{Cursor, Next};
 use super::memory::{Settled, Standing};
 use super::registry::{OpenPlace, StreamRegistry};
+use super::target::StreamTarget;
 use crate::snapshot::Epoch;
-use crate::snapshot::log::Message;
+use crate::snapshot::log::{LogEntry, Message};
 use crate::store::streams::ListedStream;
 use crate::telemetry::clock::unix_now_ms;
 
@@ -25,11 +27,18 @@ pub struct Feed {
     cursor: Cursor,
     heartbeat_at: Instant,
     ends_at: Option<Instant>,
+    draining: bool,
+    /// Kept from one wait to the next: a change moves no timer.
+    sleep: Pin<Box<Sleep>>,
     identity: Option<Identity>,
     registry: Arc<StreamRegistry>,
     heartbeat: Message,
     /// The stream as operators see it.
     listed: ListedStream,
+    /// Whose answers its events carry.
+    target: Option<Arc<StreamTarget>>,
+    /// A change whose event waits for its answers.
+    unanswered: Option<Arc<LogEntry>>,
     /// Counts this stream for as long as it lives.
     _place: OpenPlace,
 }
@@ -44,7 +53,8 @@ struct Identity {
 }
 
 impl Feed {
-    /// `jti` names the token; `known` is what its SDK had before.
+    /// `jti` names the token; `known` is what its SDK had before; `target` is
+    /// whose answers its events carry.
     #[must_use]
     pub fn new(
         cursor: Cursor,
@@ -52,6 +62,7 @@ impl Feed {
         registry: Arc<StreamRegistry>,
         jti: Option<(Box<str>, Epoch)>,
         known: Option<u64>,
+        target: Option<Arc<StreamTarget>>,
     ) -> Self {
         let now = Instant::now();
         let mut rng = rand::rng();
@@ -63,10 +74,14 @@ impl Feed {
             // So that the streams of one moment do not beat together.
             heartbeat_at: now + HEARTBEAT_EVERY.mul_f64(rng.random_range(0.5..1.0)),
             ends_at: age.map(|age| now + age),
+            draining: false,
+            sleep: Box::pin(tokio::time::sleep_until(now)),
             identity,
             heartbeat: registry.heartbeat.clone(),
             registry,
             listed,
+            target,
+            unanswered: None,
             _place: place,
         }
     }
@@ -75,19 +90,35 @@ impl Feed {
     /// May be dropped before it is ready without losing anything.
     pub async fn next(&mut self) -> Option<Message> {
         loop {
+            if let (Some(entry), Some(target)) = (&self.unanswered, &self.target) {
+                let message = self.registry.answering.event(self.cursor.environment(), target, entry).await;
+                self.unanswered = None;
+                return Some(message);
+            }
             let now = Instant::now();
+            self.note_draining(now);
             if now >= self.heartbeat_at {
                 self.heartbeat_at = now + HEARTBEAT_EVERY;
                 self.note_standing(now);
+                if let Some(target) = &self.target {
+                    target.forget_old();
+                }
                 return Some(self.heartbeat.clone());
             }
             if self.ends_at.is_some_and(|end| now >= end) {
                 return None;
             }
             let wait = match self.cursor.next(now) {
-                Next::Send(message) => {
-                    self.registry.count_event();
-                    self.listed.note(&message, self.cursor.position(), unix_now_ms());
+                Next::Tell(entry) => {
+                    self.note_event(&entry.message);
+                    if self.target.is_none() {
+                        return Some(entry.message.clone());
+                    }
+                    self.unanswered = Some(entry);
+                    continue;
+                }
+                Next::Reload(message) => {
+                    self.note_event(&message);
                     return Some(message);
                 }
                 Next::Closed(reason) => {
@@ -97,10 +128,12 @@ impl Feed {
                 Next::WaitUntil(time) => time,
             };
             let until = [wait, self.ends_at].into_iter().flatten().fold(self.heartbeat_at, Instant::min);
+            if self.sleep.deadline() != until {
+                self.sleep.as_mut().reset(until);
+            }
             tokio::select! {
                 () = self.cursor.changed() => {}
-                () = tokio::time::sleep_until(until) => {}
-                () = self.registry.draining() => return None,
+                () = self.sleep.as_mut() => {}
             }
         }
     }
@@ -110,6 +143,22 @@ impl Feed {
         if let Some(identity) = &mut self.identity {
             identity.ended_well = true;
         }
+    }
+
+    /// From then on the stream ends when its turn comes.
+    fn note_draining(&mut self, now: Instant) {
+        if !self.draining
+            && let Some(spread) = self.registry.draining()
+        {
+            self.draining = true;
+            let turn = now + spread.mul_f64(rand::rng().random_range(0.0..=1.0));
+            self.ends_at = Some(self.ends_at.map_or(turn, |end| end.min(turn)));
+        }
+    }
+
+    fn note_event(&self, message: &Message) {
+        self.registry.count_event();
+        self.listed.note(message, self.cursor.position(), unix_now_ms());
     }
 
     fn note_standing(&mut self, now: Instant) {

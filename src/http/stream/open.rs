@@ -8,6 +8,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, Header
 use http::{Method, StatusCode, Version};
 use rand::Rng as _;
 
+use super::answers;
 use super::body::{DetachSlot, Detached, DetachingBody, EventBody};
 use super::cursor::{Cursor, EventRepeat, Start};
 use super::feed::Feed;
@@ -161,6 +162,8 @@ impl Api {
             client_side,
             at_ms: unix_now_ms(),
         });
+        let target = answers::target_of(headers, sdk_of(headers), claims.as_deref()).filter(|_| client_side);
+        let id = environment.id.clone();
         let mut rng = rand::rng();
         let repeat = self.streams.settings.event_repeat;
         let start = Start {
@@ -177,8 +180,9 @@ impl Api {
             Point::Sequence { sequence, after_unix_s } if snapshot.ledger.switched_at <= after_unix_s => Some(sequence),
             _ => None,
         };
+        let target = target.and_then(|(json, from_token)| self.streams.targets.enter(id.as_str(), &json, from_token));
         let identity = jti.map(|jti| (jti, snapshot.revision.epoch));
-        Feed::new(Cursor::new(start, &snapshot), (place, listed), Arc::clone(&self.streams), identity, known)
+        Feed::new(Cursor::new(start, &snapshot), (place, listed), Arc::clone(&self.streams), identity, known, target)
     }
 }
 

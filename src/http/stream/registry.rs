@@ -8,10 +8,12 @@ use rand::Rng as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::Answering;
 use super::cursor::EventRepeat;
 use super::feed::heartbeat;
 use super::memory::StreamMemory;
 use super::pace::Pace;
+use super::target::StreamTargets;
 use crate::snapshot::log::Message;
 use crate::store::environment::{Environment, OpenStream};
 
@@ -38,12 +40,15 @@ pub struct StreamRegistry {
     pub settings: StreamSettings,
     pub memory: StreamMemory,
     pub pace: Arc<Pace>,
+    pub targets: Arc<StreamTargets>,
+    pub answering: Answering,
     pub(super) heartbeat: Message,
     refusals: Semaphore,
     open: Arc<AtomicUsize>,
     opened_total: AtomicU64,
     events_total: AtomicU64,
     drain: CancellationToken,
+    /// Plus one, so that 0 is "not draining".
     drain_spread_ms: AtomicU64,
 }
 
@@ -54,6 +59,8 @@ impl StreamRegistry {
             settings,
             memory: StreamMemory::default(),
             pace: Arc::new(Pace::new(REPLAYS_PER_SECOND)),
+            targets: Arc::default(),
+            answering: Answering::default(),
             heartbeat: heartbeat(),
             refusals: Semaphore::new(MAX_REFUSALS_HELD),
             open: Arc::default(),
@@ -92,21 +99,18 @@ impl StreamRegistry {
         }
     }
 
-    /// Ends every stream, spread over this time.
+    /// Ends every stream, spread over this time. Streams look when they are
+    /// woken: wake those of every environment then.
     pub fn drain(&self, spread: Duration) {
-        let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
-        self.drain_spread_ms.store(spread_ms, Ordering::Relaxed);
+        let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX - 1);
+        self.drain_spread_ms.store(spread_ms + 1, Ordering::Release);
         self.drain.cancel();
     }
 
-    /// Ends when it is this stream's turn to be closed.
-    pub(super) async fn draining(&self) {
-        self.drain.cancelled().await;
-        let spread = self.drain_spread_ms.load(Ordering::Relaxed);
-        if spread > 0 {
-            let turn = rand::rng().random_range(0..=spread);
-            tokio::time::sleep(Duration::from_millis(turn)).await;
-        }
+    /// Over how long streams are ended, once they are.
+    pub(super) fn draining(&self) -> Option<Duration> {
+        let spread_ms = self.drain_spread_ms.load(Ordering::Acquire);
+        spread_ms.checked_sub(1).map(Duration::from_millis)
     }
 
     pub(super) fn count_event(&self) {

@@ -78,8 +78,17 @@ pub enum Replay {
         at: LogPosition,
         until: LogPosition,
     },
-    /// Client-side: one message that makes it load what it needs.
-    One(Message),
+    /// Client-side: the one flag that it may have missed.
+    Flag(Arc<LogEntry>),
+    /// Client-side: one message that makes it load everything.
+    Everything(Message),
+}
+
+/// One thing to be told.
+#[derive(Debug)]
+pub enum Missed {
+    Change(Arc<LogEntry>),
+    Everything(Message),
 }
 
 impl Replay {
@@ -102,7 +111,7 @@ impl Replay {
             return Replay::Entries { point, epoch, at: start, until: snapshot.log.end() };
         }
         let alone = news.next().is_none() && first.key.kind == ItemKind::Flag && !has_dependents(snapshot, &first.key);
-        Replay::One(if alone { first.message.clone() } else { reload(snapshot, first) })
+        if alone { Replay::Flag(Arc::clone(first)) } else { Replay::Everything(reload(snapshot, first)) }
     }
 
     /// True if nothing is left.
@@ -111,14 +120,19 @@ impl Replay {
         matches!(self, Replay::Nothing)
     }
 
-    /// Takes the next message.
-    pub fn take(&mut self, snapshot: &Snapshot) -> Option<Message> {
+    /// Takes what is next.
+    pub fn take(&mut self, snapshot: &Snapshot) -> Option<Missed> {
         match self {
             Replay::Nothing => None,
-            Replay::One(message) => {
-                let message = message.clone();
+            Replay::Flag(entry) => {
+                let missed = Missed::Change(Arc::clone(entry));
                 *self = Replay::Nothing;
-                Some(message)
+                Some(missed)
+            }
+            Replay::Everything(message) => {
+                let missed = Missed::Everything(message.clone());
+                *self = Replay::Nothing;
+                Some(missed)
             }
             Replay::Entries { point, epoch, at, until } => {
                 if *epoch != snapshot.revision.epoch {
@@ -131,7 +145,7 @@ impl Replay {
                 let next = snapshot.log.since(*at).take_while(|entry| entry.position <= until).find(news);
                 if let Some(entry) = next {
                     *at = entry.position;
-                    return Some(entry.message.clone());
+                    return Some(Missed::Change(Arc::clone(entry)));
                 }
                 *self = Replay::Nothing;
                 None
