@@ -74,11 +74,15 @@ impl Certificate {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::<Certificate>::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         if self.client_ca.is_some() {
             // A resumed session is not verified again: an expired certificate
             // would go on being good.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
+        } else {
+            // Held by the clients, so any number of them can come back fast.
+            config.ticketer = aws_lc_rs::Ticketer::new()?;
+            config.send_tls13_tickets = 1;
         }
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         // Every idle stream would pay for larger ones.

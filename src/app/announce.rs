@@ -44,6 +44,7 @@ pub fn announce(config: &Config, store: &Store, source: &str, addresses: &Addres
         prometheus = %addresses.prometheus.unwrap_or(addresses.sdk),
         grpc = shown(addresses.grpc),
         max_connections,
+        max_streams = config.http.max_streams.unwrap_or(max_connections).min(max_connections),
         data_dir = config.data_dir.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
         "serving"
     );

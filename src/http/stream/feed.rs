@@ -91,7 +91,9 @@ impl Feed {
     pub async fn next(&mut self) -> Option<Message> {
         loop {
             if let (Some(entry), Some(target)) = (&self.unanswered, &self.target) {
-                let message = self.registry.answering.event(self.cursor.environment(), target, entry).await;
+                // On the heap, and only for as long as it takes.
+                let answered = Box::pin(self.registry.answering.event(self.cursor.environment(), target, entry));
+                let message = answered.await;
                 self.unanswered = None;
                 return Some(message);
             }

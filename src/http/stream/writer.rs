@@ -49,6 +49,31 @@ async fn write_all(io: &mut ClientIo, detached: &mut Detached, write_timeout: Du
 
 /// Writes everything, as long as the client takes a byte now and then.
 async fn write_within(io: &mut ClientIo, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
+    let all = std::future::poll_fn(|cx| Poll::Ready(write_now(io, cx, &mut bytes))).await?;
+    if all {
+        return Ok(());
+    }
+    // On the heap, because nearly no stream ever waits here.
+    Box::pin(write_slowly(io, bytes, limit)).await
+}
+
+/// Writes what the client takes at once; true if that was all.
+fn write_now(io: &mut ClientIo, cx: &mut Context<'_>, bytes: &mut &[u8]) -> io::Result<bool> {
+    while !bytes.is_empty() {
+        match Pin::new(&mut *io).poll_write(cx, bytes) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(count)) => *bytes = bytes.get(count..).unwrap_or_default(),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => return Ok(false),
+        }
+    }
+    match Pin::new(io).poll_flush(cx) {
+        Poll::Ready(flushed) => flushed.map(|()| true),
+        Poll::Pending => Ok(false),
+    }
+}
+
+async fn write_slowly(io: &mut ClientIo, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
     while !bytes.is_empty() {
         let count = tokio::time::timeout(limit, io.write(bytes)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         if count == 0 {
