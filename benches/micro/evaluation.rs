@@ -77,13 +77,13 @@ fn texts(items: &[Value], field: &str) -> Vec<(String, String)> {
 }
 
 fn sources(texts: &[(String, String)]) -> Vec<Source<'_>> {
-    let source = |((identifier, json), at): (&'_ (String, String), u32)| {
+    let digest = |at: u32| {
         let mut digest = [0; 32];
         digest[..4].copy_from_slice(&at.to_le_bytes());
-        (identifier, digest, json)
+        digest
     };
-    let rows = texts.iter().zip(0..).map(source);
-    rows.map(|(identifier, digest, json)| Source { identifier, digest, json }).collect()
+    let rows = texts.iter().zip(0..);
+    rows.map(|((identifier, json), at)| Source { identifier, digest: digest(at), json }).collect()
 }
 
 /// So many flags of one kind; the target meets no rule, so all are walked.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 use rustls::ClientConfig;
 
-use super::stream::{Stream, contains};
+use super::stream::{Stream, contains, count};
 
 /// Streams of one source address: there are fewer ports than streams.
 const OF_ONE_ADDRESS: usize = 5000;
@@ -123,10 +123,8 @@ impl Crowd {
             if event.is_readable() {
                 let seen = &mut self.seen;
                 stream.read(&mut self.buffer, |_, bytes| {
-                    if contains(bytes, b"event:") {
-                        seen.events += 1;
-                        seen.with_evaluations += usize::from(contains(bytes, b"\"evaluations\":["));
-                    }
+                    seen.events += count(bytes, b"event:");
+                    seen.with_evaluations += count(bytes, b"\"evaluations\":[");
                     take(number, bytes);
                 });
             }
