@@ -105,7 +105,7 @@ fn one_of_many(options: &Options, report: &mut Report) {
         let (name, version) = online.turn(change % LARGE);
         wait_for(&format!("\"identifier\":\"{name}\",\"version\":{version}"));
         times.push(changed.elapsed());
-        cpu.push(millis(online.relay.cpu() - before));
+        cpu.push(millis(online.relay.cpu_since(before)));
     }
     let spread = Spread::of(times);
     let cpu = median(cpu);

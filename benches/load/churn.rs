@@ -58,7 +58,7 @@ fn compare(
         let answered = runtime.block_on(churn(server.address, with_tls, request, answer, options.each));
         #[expect(clippy::cast_precision_loss, reason = "a figure")]
         let answered = answered as f64;
-        (answered / options.each.as_secs_f64(), (server.cpu() - before).as_secs_f64() * 1e6 / answered)
+        (answered / options.each.as_secs_f64(), server.cpu_since(before).as_secs_f64() * 1e6 / answered)
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {

@@ -99,6 +99,6 @@ fn drive(site: &Site, traffic: &mut Traffic, options: &Options) -> f64 {
     let before = site.relay.cpu();
     let answered = client.closed(traffic, options.each).answered;
     #[expect(clippy::cast_precision_loss, reason = "a figure")]
-    let cost = (site.relay.cpu() - before).as_secs_f64() * 1e6 / answered as f64;
+    let cost = site.relay.cpu_since(before).as_secs_f64() * 1e6 / answered as f64;
     cost
 }

@@ -33,7 +33,6 @@ mod traffic;
 #[path = "../workload/mod.rs"]
 mod workload;
 
-#[allow(dead_code, unused_imports, reason = "only its changes are used")]
 #[path = "../../tests/support/fake_harness/mod.rs"]
 mod fake_harness;
 

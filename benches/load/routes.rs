@@ -44,7 +44,7 @@ impl<'a> Driven<'a> {
     fn round(&mut self, time: Duration) {
         let before = self.server.cpu();
         let outcome = self.client.closed(&mut self.traffic, time);
-        let cpu = (self.server.cpu() - before).as_secs_f64();
+        let cpu = self.server.cpu_since(before).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a figure")]
         self.cpu_us.push(cpu * 1e6 / outcome.answered as f64);
         self.busy.push(cpu / outcome.elapsed.as_secs_f64());

@@ -64,7 +64,7 @@ pub fn reload(options: &Options, report: &mut Report) {
             std::thread::sleep(Duration::from_millis(20));
         }
         let took = renamed.elapsed();
-        (millis(took), millis(site.relay.cpu() - before) - idle * took.as_secs_f64())
+        (millis(took), millis(site.relay.cpu_since(before)) - idle * took.as_secs_f64())
     };
     let runs: Vec<_> = (0..options.rounds).map(once).collect();
     let (live, cpu) = (median(runs.iter().map(|run| run.0)), median(runs.iter().map(|run| run.1)));
@@ -76,5 +76,5 @@ pub fn reload(options: &Options, report: &mut Report) {
 fn cpu_of_a_second(relay: &Pinned) -> f64 {
     let before = relay.cpu();
     std::thread::sleep(Duration::from_secs(1));
-    millis(relay.cpu() - before)
+    millis(relay.cpu_since(before))
 }

@@ -22,7 +22,6 @@ mod stream;
 #[path = "../workload/mod.rs"]
 mod workload;
 
-#[allow(dead_code, unused_imports, reason = "only its changes are used")]
 #[path = "../../tests/support/fake_harness/mod.rs"]
 mod fake_harness;
 

@@ -123,7 +123,7 @@ impl<'a> Measurement<'a> {
             let (name, version) = self.online.turn(16 * (self.turned % 60));
             self.turned += 1;
             let times = self.crowd.hear(&format!("\"identifier\":\"{name}\",\"version\":{version}"), changed);
-            cpu.push(millis(self.online.relay.cpu() - before));
+            cpu.push(millis(self.online.relay.cpu_since(before)));
             firsts.push(millis(*times.iter().min().unwrap()));
             spreads.push(Spread::of(times));
             self.crowd.listen(Duration::from_millis(300));
@@ -157,7 +157,7 @@ impl<'a> Measurement<'a> {
     fn idle(&mut self, row: &mut Value) {
         let before = self.online.relay.cpu();
         self.crowd.listen(self.options.idle);
-        let share = (self.online.relay.cpu() - before).as_secs_f64() / self.options.idle.as_secs_f64() * 100.0;
+        let share = self.online.relay.cpu_since(before).as_secs_f64() / self.options.idle.as_secs_f64() * 100.0;
         println!("{:<8}        idle: {share:.2} % of a core", "");
         row["idle_percent"] = json!(share);
     }

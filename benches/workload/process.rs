@@ -116,6 +116,11 @@ impl Pinned {
         Duration::from_nanos(tasks.filter_map(of).sum())
     }
 
+    /// Processor time since [`Pinned::cpu`] said this.
+    pub fn cpu_since(&self, before: Duration) -> Duration {
+        self.cpu().saturating_sub(before)
+    }
+
     /// A line of the process's status in KiB, such as `VmRSS`.
     pub fn memory_kib(&self, line: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
