@@ -43,10 +43,11 @@ fn with_flags(count: usize, options: &Options, report: &mut Report) {
 
 fn with_environments(count: usize, options: &Options, report: &mut Report) {
     let directory = tempfile::tempdir().unwrap();
-    data::write_directory(directory.path(), count, super::start::FLAGS_EACH, 1);
+    data::write_directory_of(data::simple_flag, directory.path(), count, super::start::FLAGS_EACH, 1);
     let arguments = ["--offline".to_owned(), format!("--config-dir={}", directory.path().display())];
-    let ready = Pinned::relay(&arguments).becomes_ready().as_secs_f64() * 1e3;
-    let site = Site::start(count, super::start::FLAGS_EACH, &[]);
+    let relay = Pinned::relay(&arguments);
+    let ready = relay.becomes_ready().as_secs_f64() * 1e3;
+    let site = Site::of(relay, directory);
     let one = cpu_us(&site, vec![wish(&site, "feature-configs/flag_00007")], options);
     let resident = site.relay.resident_kib();
     let text =

@@ -20,7 +20,11 @@ impl Site {
     pub fn start(environments: usize, flags: usize, options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         data::write_directory(directory.path(), environments, flags, data::SEGMENTS);
-        let relay = Pinned::offline(directory.path(), options);
+        Self::of(Pinned::offline(directory.path(), options), directory)
+    }
+
+    /// A relay that serves this directory already.
+    pub fn of(relay: Pinned, directory: TempDir) -> Self {
         let bearer = bearer(relay.address, &data::sdk_key(0), Some(&data::target()));
         Site { relay, bearer, directory }
     }

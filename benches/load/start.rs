@@ -16,29 +16,39 @@ pub const ENVIRONMENTS: usize = 1000;
 pub const FLAGS_EACH: usize = 30;
 const LARGE: usize = 5000;
 
+type MakeFlag = fn(&str, usize) -> serde_json::Value;
+
+/// Flags as most are, and flags of every kind: regular expressions cost the
+/// most to compile.
+const FLAGS: [(&str, MakeFlag); 2] = [("simple", data::simple_flag), ("mixed", data::flag)];
+
 pub fn run(options: &Options, report: &mut Report) {
-    let directory = tempfile::tempdir().unwrap();
-    data::write_directory(directory.path(), ENVIRONMENTS, FLAGS_EACH, 1);
-    let arguments = ["--offline".to_owned(), format!("--config-dir={}", directory.path().display())];
-    for (cores, what) in [("0", "one core"), ("0,1", "two cores")] {
-        let once = |_| {
-            let relay = Pinned::relay_on(cores, &arguments);
-            (millis(relay.becomes_ready()), millis(relay.cpu()), relay.resident_kib())
-        };
-        let runs: Vec<_> = (0..options.rounds).map(once).collect();
-        let ready = median(runs.iter().map(|run| run.0));
-        let cpu = median(runs.iter().map(|run| run.1));
-        let resident = runs.iter().map(|run| run.2).max().unwrap();
-        let text = format!(
-            "{ENVIRONMENTS} environments of {FLAGS_EACH} flags on {what}: ready after {ready:.0} ms ({cpu:.0} ms CPU), {:.1} MiB",
-            mib(resident)
-        );
-        report.note(
-            "start",
-            &text,
-            json!({"cores": cores, "ready_ms": ready, "cpu_ms": cpu, "resident_kib": resident}),
-        );
+    for (kind, make) in FLAGS {
+        let directory = tempfile::tempdir().unwrap();
+        data::write_directory_of(make, directory.path(), ENVIRONMENTS, FLAGS_EACH, 1);
+        let arguments = ["--offline".to_owned(), format!("--config-dir={}", directory.path().display())];
+        for cores in ["0", "0,1"] {
+            start(kind, cores, &arguments, options, report);
+        }
     }
+}
+
+fn start(kind: &str, cores: &str, arguments: &[String], options: &Options, report: &mut Report) {
+    let once = |_| {
+        let relay = Pinned::relay_on(cores, arguments);
+        (millis(relay.becomes_ready()), millis(relay.cpu()), relay.resident_kib())
+    };
+    let runs: Vec<_> = (0..options.rounds).map(once).collect();
+    let ready = median(runs.iter().map(|run| run.0));
+    let cpu = median(runs.iter().map(|run| run.1));
+    let resident = runs.iter().map(|run| run.2).max().unwrap();
+    let text = format!(
+        "{ENVIRONMENTS} environments of {FLAGS_EACH} {kind} flags on cores {cores}: ready after {ready:.0} ms \
+         ({cpu:.0} ms CPU), {:.1} MiB",
+        mib(resident)
+    );
+    let figures = json!({"kind": kind, "cores": cores, "ready_ms": ready, "cpu_ms": cpu, "resident_kib": resident});
+    report.note("start", &text, figures);
 }
 
 /// One flag of many changes in a file; two looks of the watch, a second

@@ -43,7 +43,7 @@ pub fn flag(environment: &str, at: usize) -> Value {
     let mut flag = match at % 8 {
         3 | 6 => texts(at),
         7 => documents(at),
-        _ => switch(at),
+        _ => switch(),
     };
     flag["feature"] = json!(format!("flag_{at:05}"));
     flag["project"] = json!("bench");
@@ -56,7 +56,24 @@ pub fn flag(environment: &str, at: usize) -> Value {
     flag
 }
 
-fn switch(_: usize) -> Value {
+/// A flag without a regular expression, of which each is like the others.
+pub fn simple_flag(environment: &str, at: usize) -> Value {
+    let mut flag = switch();
+    flag["feature"] = json!(format!("flag_{at:05}"));
+    flag["project"] = json!("bench");
+    flag["environment"] = json!(environment);
+    flag["state"] = json!("on");
+    flag["version"] = json!(1);
+    flag["variationToTargetMap"] = json!([
+        {"variation": "false", "targets": named_targets(0, 3), "targetSegments": [segment_name(0)]},
+    ]);
+    let shares = json!([{"variation": "true", "weight": 50}, {"variation": "false", "weight": 50}]);
+    let serve = json!({"distribution": {"bucketBy": "identifier", "variations": shares}});
+    flag["rules"] = json!([rule(0, 1, &[clause(0, "plan", "equal", &["pro"])], serve)]);
+    flag
+}
+
+fn switch() -> Value {
     json!({
         "kind": "boolean", "offVariation": "false", "defaultServe": {"variation": "true"},
         "variations": [
@@ -68,7 +85,7 @@ fn switch(_: usize) -> Value {
 }
 
 fn texts(at: usize) -> Value {
-    let mut flag = switch(at);
+    let mut flag = switch();
     flag["kind"] = json!("string");
     flag["variations"] = json!([
         {"identifier": "true", "value": format!("https://cdn.example.com/assets/{at}/blue.css"), "name": "Blue"},
@@ -79,7 +96,7 @@ fn texts(at: usize) -> Value {
 
 fn documents(at: usize) -> Value {
     let value = |colour: &str| json!({"colour": colour, "limit": at, "hosts": ["a", "b"]}).to_string();
-    let mut flag = switch(at);
+    let mut flag = switch();
     flag["kind"] = json!("json");
     flag["variations"] = json!([
         {"identifier": "true", "value": value("blue"), "name": "Blue"},
@@ -176,8 +193,19 @@ fn uuid(number: usize) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-/// Writes a configuration directory.
+/// Writes a configuration directory of flags of every kind.
 pub fn write_directory(root: &Path, environments: usize, flag_count: usize, segment_count: usize) {
+    write_directory_of(flag, root, environments, flag_count, segment_count);
+}
+
+/// Writes a configuration directory of flags that are made so.
+pub fn write_directory_of(
+    make: fn(&str, usize) -> Value,
+    root: &Path,
+    environments: usize,
+    flag_count: usize,
+    segment_count: usize,
+) {
     for number in 0..environments {
         let id = environment(number);
         let directory = root.join(format!("env-{id}"));
@@ -185,7 +213,7 @@ pub fn write_directory(root: &Path, environments: usize, flag_count: usize, segm
         let hash: String = Sha256::digest(sdk_key(number)).iter().map(|byte| format!("{byte:02x}")).collect();
         let write = |name: &str, json: Value| std::fs::write(directory.join(name), json.to_string()).unwrap();
         write("auth_config.json", json!([hash]));
-        write("feature_config.json", Value::Array(flags(&id, flag_count)));
+        write("feature_config.json", (0..flag_count).map(|at| make(&id, at)).collect());
         write("segments.json", Value::Array(segments(&id, segment_count)));
     }
 }
