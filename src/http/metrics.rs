@@ -16,7 +16,7 @@ use super::request_body::{Encoding, next_piece};
 use crate::fault::Fault;
 use crate::snapshot::content::EnvironmentId;
 use crate::usage::body::BodyTally;
-use crate::usage::parse::read;
+use crate::usage::parse::{read, read_slice};
 
 /// Counted as sent and as inflated. Larger ones get 400: Node repeats a 413
 /// for ever.
@@ -61,7 +61,10 @@ impl Api {
             return Err(bad("the request body is empty; send {\"metricsData\":[…],\"targetData\":[…]}"));
         }
         if ended {
-            let tally = read_all(encoding, start.as_slice(), self.usage.body())?;
+            let tally = match encoding {
+                Encoding::Plain => read_in_place(&start, self.usage.body())?,
+                _ => read_all(encoding, start.as_slice(), self.usage.body())?,
+            };
             self.usage.take(environment, tally);
         } else {
             let tally = self.read_large(encoding, start, body).await?;
@@ -87,10 +90,19 @@ fn bad(message: impl Into<String>) -> Refusal {
     Refusal::new(Fault::InvalidField, message)
 }
 
+fn read_in_place(body: &[u8], mut tally: BodyTally) -> Result<BodyTally, Refusal> {
+    read_slice(body, &mut tally).map_err(unreadable)?;
+    Ok(tally)
+}
+
+fn unreadable(error: serde_json::Error) -> Refusal {
+    bad(format!("the metrics cannot be read: {error}"))
+}
+
 fn read_all(encoding: Encoding, packed: impl Read + Send, mut tally: BodyTally) -> Result<BodyTally, Refusal> {
     let packed = Limited { inner: packed, left: MAX_METRICS_BYTES };
     let body = Limited { inner: encoding.reader(packed), left: MAX_METRICS_BYTES };
-    read(io::BufReader::new(body), &mut tally).map_err(|error| bad(format!("the metrics cannot be read: {error}")))?;
+    read(io::BufReader::new(body), &mut tally).map_err(unreadable)?;
     Ok(tally)
 }
 

@@ -1,4 +1,4 @@
-//! What operators ask: health, readiness, Prometheus. Memory only: probes
+//! What operators ask: readiness, Prometheus. Memory only: probes
 //! never wait for anything.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,16 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::{self, Answer, AnswerBody};
 use super::api::Api;
 use super::redis_health;
 use crate::store::Index;
-use crate::store::durable::persister::Pending;
-use crate::store::environment::Environment;
 use crate::store::peers::{PeerRole, Peers};
-use crate::store::source_status::SourceState;
 use crate::store::sync_state::{Phase, StreamState};
 use crate::telemetry::clock::unix_now_ms;
 use crate::telemetry::exposition::{CONTENT_TYPE as PROMETHEUS, Exposition};
@@ -36,44 +33,6 @@ impl Api {
             if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
         let body = json!({"status": word, "reasons": reasons});
         answer::json(status, Bytes::from(format!("{body}\n")))
-    }
-
-    /// `GET /health`: the fields of the Go proxies, v1 (seconds) and v2
-    /// (milliseconds), with ours beside them.
-    #[must_use]
-    pub fn health(&self) -> Answer {
-        let now_ms = unix_now_ms();
-        let source = self.source.state();
-        let since_ms = source.since_unix_ms;
-        let index = self.store.index();
-        let environments: Vec<Value> =
-            index.sorted().into_iter().map(|environment| environment_health(environment, &source, now_ms)).collect();
-        let synced = self.readiness.reasons().is_empty();
-        let stream = stream_of_all(&index, synced);
-        let stale = source.error.is_some() || index.environments.values().any(|environment| is_stale(environment));
-        let config = match (stale, synced) {
-            (_, false) => "INITIALIZING",
-            (true, true) => "STALE",
-            (false, true) => "SYNCED",
-        };
-        let (stream, stream_since_ms) = (stream.0, if stream.1 > 0 { stream.1 } else { since_ms });
-        let redis = self.store.redis();
-        let shared = redis.as_ref().is_none_or(|redis| redis.error.is_none());
-        let persisted = self.pending.as_deref().is_none_or(Pending::is_healthy) && self.usage.is_healthy();
-        let body = json!({
-            "environments": environments,
-            "cacheStatus": if persisted && shared { "healthy" } else { "unhealthy" },
-            "configStatus": {"state": config, "since": since_ms},
-            "streamStatus": {"state": stream, "since": stream_since_ms},
-            "version": env!("CARGO_PKG_VERSION"),
-            "mode": self.settings.mode,
-            "pausedSources": self.store.paused().len(),
-            "source": source.name,
-            "error": source.error,
-            "redis": redis.as_deref().map(redis_health::health),
-            "metrics": if self.settings.mode == "offline" { "accepted and dropped" } else { "forwarded" },
-        });
-        answer::json(StatusCode::OK, Bytes::from(format!("{body}\n")))
     }
 
     /// `GET /metrics`
@@ -238,60 +197,6 @@ fn add_peers(out: &mut Exposition, peers: &Peers) {
         }
         let help = "Payload of updates between relays, in bytes";
         out.counter("ff_relay_peer_payload_bytes_total", help, &labels, load(&totals.payload_bytes));
-    }
-}
-
-fn is_stale(environment: &Environment) -> bool {
-    environment.sync.load().as_ref().is_some_and(|sync| sync.is_stale())
-}
-
-/// One environment: its own source's state, or that of the one source.
-fn environment_health(environment: &Environment, source: &SourceState, now_ms: i64) -> Value {
-    let snapshot = environment.snapshot();
-    let sync = environment.sync.load();
-    let (state, since_ms, stale, stale_since, synced_at, error) = match sync.as_ref() {
-        Some(sync) => {
-            let since = if sync.stream_since_ms > 0 { sync.stream_since_ms } else { sync.phase_since_ms };
-            let stale = sync.is_stale();
-            (sync.stream, since, stale, sync.phase_since_ms, sync.synced_at_ms, sync.error.clone())
-        }
-        None => {
-            let state = if snapshot.is_some() { StreamState::Connected } else { StreamState::Initializing };
-            let since = source.since_unix_ms;
-            (state, since, source.error.is_some(), since, source.loaded_at_unix_ms.or(Some(since)), None)
-        }
-    };
-    // While its stream is up it is as fresh as can be.
-    let fresh = sync.as_ref().is_some_and(|sync| sync.phase == Phase::Streaming);
-    let age_ms = if fresh { Some(0) } else { synced_at.map(|at| now_ms - at) };
-    json!({
-        "id": environment.id.as_str(),
-        "streamStatus": {"state": state.to_string(), "since": since_ms / 1000},
-        "source": environment.source.load().to_string(),
-        "paused": environment.paused.load().as_ref().map(|it| json!({"since": it.since_ms, "requestId": it.request_id})),
-        "phase": sync.as_ref().map(|sync| sync.phase.to_string()),
-        "stale": stale,
-        "staleSince": stale.then_some(stale_since),
-        "lastLoadedAgeSeconds": age_ms.map(|age| age / 1000),
-        "error": error,
-        "sequence": snapshot.as_ref().map(|s| s.revision.sequence),
-        "digest": snapshot.as_ref().map(|s| s.revision.digest.to_string()),
-        "streams": environment.stream_count(),
-    })
-}
-
-/// The state of all upstream streams together, and since when: the worst one
-/// counts.
-fn stream_of_all(index: &Index, synced: bool) -> (&'static str, i64) {
-    let syncs: Vec<_> = index.environments.values().filter_map(|environment| environment.sync.load_full()).collect();
-    if syncs.is_empty() {
-        return (if synced { "CONNECTED" } else { "INITIALIZING" }, 0);
-    }
-    let down = syncs.iter().filter(|sync| sync.stream != StreamState::Connected);
-    match down.max_by_key(|sync| sync.stream_since_ms) {
-        Some(sync) if sync.stream == StreamState::Disconnected => ("DISCONNECTED", sync.stream_since_ms),
-        Some(sync) => ("INITIALIZING", sync.stream_since_ms),
-        None => ("CONNECTED", syncs.iter().map(|sync| sync.stream_since_ms).max().unwrap_or(0)),
     }
 }
 

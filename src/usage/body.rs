@@ -143,7 +143,7 @@ impl Drop for BodyTally {
 }
 
 impl UsageSink for BodyTally {
-    fn metrics(&mut self, row: MetricsRow) {
+    fn metrics(&mut self, row: MetricsRow<'_>) {
         let count = u64::try_from(row.count).unwrap_or_default();
         if count == 0 {
             return;
@@ -165,7 +165,7 @@ impl UsageSink for BodyTally {
         }
     }
 
-    fn target(&mut self, row: TargetRow) {
+    fn target(&mut self, row: TargetRow<'_>) {
         let Some(room) = &self.room else {
             self.lost.targets += 1;
             return;

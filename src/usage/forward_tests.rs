@@ -208,7 +208,8 @@ async fn sums_go_up_in_one_batch() {
     let batches = upstream.sent();
     assert!(batches.len() <= 2, "{}", batches.len());
     let body: serde_json::Value = serde_json::from_slice(&batches[0].1).unwrap();
-    let row: MetricsRow = serde_json::from_value(body["metricsData"][0].clone()).unwrap();
+    let text = body["metricsData"][0].to_string();
+    let row: MetricsRow<'_> = serde_json::from_str(&text).unwrap();
     assert_eq!(row.metrics_type, "FFMETRICS");
     assert!(body["targetData"][0]["identifier"].is_string());
     running.stop().await;

@@ -38,10 +38,10 @@ pub struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     #[must_use]
-    pub fn of(row: &'a MetricsRow) -> Self {
+    pub fn of(row: &'a MetricsRow<'_>) -> Self {
         let (mut found, mut name, mut jar) = (Attributes::default(), None, None);
         for Attribute { key, value } in &row.attributes {
-            let place = match key.as_str() {
+            let place = match &**key {
                 "featureIdentifier" => &mut found.flag,
                 "featureName" => &mut name,
                 "variationIdentifier" => &mut found.variation,
@@ -53,7 +53,7 @@ impl<'a> Attributes<'a> {
                 "JAR_VERSION" => &mut jar,
                 _ => continue,
             };
-            *place = Some(cut(value, if key == "featureValue" { MAX_VALUE_BYTES } else { MAX_TEXT_BYTES }));
+            *place = Some(cut(value, if &**key == "featureValue" { MAX_VALUE_BYTES } else { MAX_TEXT_BYTES }));
         }
         found.flag = found.flag.filter(|flag| !flag.is_empty()).or(name);
         found.sdk_version = found.sdk_version.filter(|version| !version.is_empty()).or(jar);
@@ -142,7 +142,7 @@ pub fn render_row(key: &RowKey, tally: Tally, out: &mut String) {
 /// The row of `targetData` for a target, under its identifier; `None` if it
 /// has none.
 #[must_use]
-pub fn render_target(row: &TargetRow) -> Option<(Arc<str>, Arc<str>)> {
+pub fn render_target(row: &TargetRow<'_>) -> Option<(Arc<str>, Arc<str>)> {
     let identifier = cut(&row.identifier, MAX_TEXT_BYTES);
     if identifier.is_empty() {
         return None;
@@ -154,7 +154,7 @@ pub fn render_target(row: &TargetRow) -> Option<(Arc<str>, Arc<str>)> {
     write_string(name, &mut out);
     out.push_str(",\"attributes\":[");
     let plain = out.len();
-    render_attributes(row.attributes.iter().map(|a| (a.key.as_str(), a.value.as_str())), &mut out);
+    render_attributes(row.attributes.iter().map(|a| (&*a.key, &*a.value)), &mut out);
     if out.len() > MAX_TARGET_JSON_BYTES {
         out.truncate(plain);
     }
@@ -186,9 +186,11 @@ fn cut(text: &str, max_bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::text::Text;
 
-    fn row(attributes: &[(&str, &str)]) -> MetricsRow {
-        let attributes = attributes.iter().map(|(k, v)| Attribute { key: (*k).into(), value: (*v).into() }).collect();
+    fn row<'a>(attributes: &[(&'a str, &'a str)]) -> MetricsRow<'a> {
+        let attributes =
+            attributes.iter().map(|(k, v)| Attribute { key: Text::from(*k), value: Text::from(*v) }).collect();
         MetricsRow { count: 3, timestamp: 7, attributes, ..MetricsRow::default() }
     }
 
@@ -220,8 +222,8 @@ mod tests {
             let before = key(attributes);
             let mut text = String::new();
             render_row(&before, Tally { count: 5, timestamp: 9 }, &mut text);
-            let back: MetricsRow = serde_json::from_str(&text).unwrap();
-            assert_eq!((back.count, back.timestamp, back.metrics_type.as_str()), (5, 9, "FFMETRICS"));
+            let back: MetricsRow<'_> = serde_json::from_str(&text).unwrap();
+            assert_eq!((back.count, back.timestamp, &*back.metrics_type), (5, 9, "FFMETRICS"));
             assert_eq!(RowKey::new(&Attributes::of(&back)), before);
         }
         let mut text = String::new();
@@ -235,7 +237,7 @@ mod tests {
 
     #[test]
     fn targets_are_rendered_with_bounds() {
-        let attribute = |value: &str| vec![Attribute { key: "k".into(), value: value.into() }];
+        let attribute = |value: &str| vec![Attribute { key: "k".into(), value: value.to_owned().into() }];
         let render = |identifier: &str, name: &str, value: &str| {
             render_target(&TargetRow { identifier: identifier.into(), name: name.into(), attributes: attribute(value) })
                 .map(|(_, json)| json.to_string())

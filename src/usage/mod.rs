@@ -73,6 +73,7 @@ pub mod room;
 pub mod seen;
 pub mod service;
 pub mod settings;
+pub mod text;
 
 #[cfg(test)]
 mod forward_tests;

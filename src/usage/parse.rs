@@ -1,5 +1,6 @@
 //! Reads `POST /metrics` bodies row by row, so that memory does not grow with
-//! the body (the Go SDK holds up to 100,000 targets).
+//! the body (the Go SDK holds up to 100,000 targets). A body that is in memory
+//! lends its texts.
 
 use std::fmt;
 use std::io::Read;
@@ -8,47 +9,42 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::text::{Text, scalar};
+
 /// One row of `metricsData`: so many evaluations with these attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct MetricsRow {
+pub struct MetricsRow<'a> {
     /// Unix milliseconds.
     pub timestamp: i64,
     pub count: i64,
-    #[serde(deserialize_with = "null_as_default")]
-    pub metrics_type: String,
-    #[serde(deserialize_with = "null_as_default")]
-    pub attributes: Vec<Attribute>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub metrics_type: Text<'a>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub attributes: Vec<Attribute<'a>>,
 }
 
 /// One row of `targetData`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct TargetRow {
-    #[serde(deserialize_with = "null_as_default")]
-    pub identifier: String,
-    #[serde(deserialize_with = "null_as_default")]
-    pub name: String,
-    #[serde(deserialize_with = "null_as_default")]
-    pub attributes: Vec<Attribute>,
+pub struct TargetRow<'a> {
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub identifier: Text<'a>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub name: Text<'a>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub attributes: Vec<Attribute<'a>>,
 }
 
 /// A key and its value, both text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Attribute {
-    pub key: String,
+pub struct Attribute<'a> {
+    #[serde(borrow)]
+    pub key: Text<'a>,
     /// Text; other scalars as their JSON, `null` as nothing.
-    #[serde(deserialize_with = "scalar")]
-    pub value: String,
-}
-
-fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Null => String::new(),
-        other => other.to_string(),
-    })
+    #[serde(borrow, deserialize_with = "scalar")]
+    pub value: Text<'a>,
 }
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
@@ -57,8 +53,8 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(des
 
 /// Takes rows as they are read.
 pub trait UsageSink {
-    fn metrics(&mut self, row: MetricsRow);
-    fn target(&mut self, row: TargetRow);
+    fn metrics(&mut self, row: MetricsRow<'_>);
+    fn target(&mut self, row: TargetRow<'_>);
 }
 
 /// Reads a whole body. Either list may be missing or `null`.
@@ -66,7 +62,21 @@ pub trait UsageSink {
 /// # Errors
 /// It is no JSON object of that shape; rows before the fault were taken.
 pub fn read(body: impl Read, sink: &mut impl UsageSink) -> serde_json::Result<()> {
-    let mut deserializer = serde_json::Deserializer::from_reader(body);
+    read_from(serde_json::Deserializer::from_reader(body), sink)
+}
+
+/// Reads a whole body that is in memory.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_slice(body: &[u8], sink: &mut impl UsageSink) -> serde_json::Result<()> {
+    read_from(serde_json::Deserializer::from_slice(body), sink)
+}
+
+fn read_from<'de, R: serde_json::de::Read<'de>>(
+    mut deserializer: serde_json::Deserializer<R>,
+    sink: &mut impl UsageSink,
+) -> serde_json::Result<()> {
     (&mut deserializer).deserialize_map(Payload(sink))?;
     deserializer.end()
 }
@@ -81,10 +91,10 @@ impl<'de, S: UsageSink> Visitor<'de> for Payload<'_, S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "metricsData" => map.next_value_seed(Rows::new(|row| self.0.metrics(row)))?,
-                "targetData" => map.next_value_seed(Rows::new(|row| self.0.target(row)))?,
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            match &*key {
+                "metricsData" => map.next_value_seed(Rows::<MetricsRow<'de>, _>::new(|row| self.0.metrics(row)))?,
+                "targetData" => map.next_value_seed(Rows::<TargetRow<'de>, _>::new(|row| self.0.target(row)))?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -139,11 +149,11 @@ mod tests {
     struct Counted(u64, u64);
 
     impl UsageSink for Counted {
-        fn metrics(&mut self, _row: MetricsRow) {
+        fn metrics(&mut self, _row: MetricsRow<'_>) {
             self.0 += 1;
         }
 
-        fn target(&mut self, _row: TargetRow) {
+        fn target(&mut self, _row: TargetRow<'_>) {
             self.1 += 1;
         }
     }
@@ -152,7 +162,11 @@ mod tests {
     fn rows_are_counted_and_other_shapes_refused() {
         let read = |text: &str| {
             let mut counted = Counted::default();
-            super::read(text.as_bytes(), &mut counted).map(|()| (counted.0, counted.1))
+            let mut lent = Counted::default();
+            let from_memory = super::read_slice(text.as_bytes(), &mut lent).map(|()| (lent.0, lent.1));
+            let from_network = super::read(text.as_bytes(), &mut counted).map(|()| (counted.0, counted.1));
+            assert_eq!(from_memory.as_ref().ok(), from_network.as_ref().ok(), "{text}");
+            from_memory
         };
         assert_eq!(read("{}").unwrap(), (0, 0));
         let row = r#"{"timestamp":1,"count":2,"metricsType":"FFMETRICS","attributes":[{"key":"a","value":"b"}],"x":1}"#;

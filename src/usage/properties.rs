@@ -184,7 +184,7 @@ impl World {
 
     fn count(&mut self, batch: &Batch) {
         for text in batch.row_texts().0 {
-            let row: MetricsRow = serde_json::from_str(text).unwrap();
+            let row: MetricsRow<'_> = serde_json::from_str(text).unwrap();
             *self.counted.entry(RowKey::new(&Attributes::of(&row))).or_default() += row.count.unsigned_abs();
         }
     }

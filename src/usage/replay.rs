@@ -110,7 +110,7 @@ impl State {
     fn subtract(&mut self, batch: &Batch) {
         let (metrics, targets) = batch.row_texts();
         for text in metrics {
-            let Ok(row) = serde_json::from_str::<MetricsRow>(text) else { continue };
+            let Ok(row) = serde_json::from_str::<MetricsRow<'_>>(text) else { continue };
             let key = RowKey::new(&Attributes::of(&row));
             if let Some(tally) = self.rows.get_mut(&key) {
                 tally.count = tally.count.saturating_sub(u64::try_from(row.count).unwrap_or_default());

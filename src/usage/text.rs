@@ -1,0 +1,152 @@
+//! Texts of bodies: borrowed where they can be.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+/// A text that is borrowed if it was read from memory and has no escapes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Text(Cow::Owned(text))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// Text; other values as their JSON, `null` as nothing.
+///
+/// # Errors
+/// It is no JSON value.
+pub fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
+    deserializer.deserialize_any(ScalarVisitor)
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text)))
+    }
+}
+
+struct ScalarVisitor;
+
+fn json<'de, E>(value: impl Into<Value>) -> Result<Text<'de>, E> {
+    Ok(Text(Cow::Owned(value.into().to_string())))
+}
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+        TextVisitor.visit_borrowed_str(text)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+        TextVisitor.visit_str(text)
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Text<'de>, E> {
+        TextVisitor.visit_string(text)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Text<'de>, E> {
+        json(value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Text<'de>, E> {
+        json(value)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Text<'de>, E> {
+        json(value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Text<'de>, E> {
+        json(value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Text<'de>, A::Error> {
+        json(Value::deserialize(SeqAccessDeserializer::new(values))?)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Text<'de>, A::Error> {
+        json(Value::deserialize(MapAccessDeserializer::new(members))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Row<'a>(#[serde(borrow, deserialize_with = "scalar")] Text<'a>);
+
+    #[test]
+    fn values_are_texts() {
+        for (json, text) in [
+            (r#""a""#, "a"),
+            (r#""\n""#, "\n"),
+            ("null", ""),
+            ("true", "true"),
+            ("-7", "-7"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("1.50", "1.5"),
+            (r#"{"a":[1,null]}"#, r#"{"a":[1,null]}"#),
+            ("[ ]", "[]"),
+        ] {
+            assert_eq!(&*serde_json::from_str::<Row<'_>>(json).unwrap().0, text);
+            assert_eq!(&*serde_json::from_reader::<_, Row<'_>>(json.as_bytes()).unwrap().0, text);
+        }
+        let borrowed = serde_json::from_str::<Text<'_>>(r#""a""#).unwrap();
+        assert!(matches!(borrowed.0, Cow::Borrowed("a")));
+        assert!(serde_json::from_str::<Text<'_>>("1").is_err());
+    }
+}
