@@ -333,8 +333,16 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Objects of more members are looked through with a map.
+const FEW_MEMBERS: usize = 24;
+
 /// Of members with one name the last value counts, in the first one's place.
 fn last_of_duplicates<'a>(members: Vec<(Cow<'a, str>, Json<'a>)>) -> Vec<(Cow<'a, str>, Json<'a>)> {
+    let few = members.len() <= FEW_MEMBERS;
+    let stands_before = |(at, (key, _)): (usize, &(Cow<'_, str>, _))| members.iter().take(at).any(|(k, _)| k == key);
+    if few && !members.iter().enumerate().any(stands_before) {
+        return members;
+    }
     let mut places: HashMap<Cow<'a, str>, usize> = HashMap::with_capacity(members.len());
     let mut kept: Vec<(Cow<'a, str>, Json<'a>)> = Vec::with_capacity(members.len());
     for (key, value) in members {
