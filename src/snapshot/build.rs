@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::body::{Body, CompressError, Row};
 use super::content::{Content, EnvironmentId};
 use super::follow::LeaderState;
@@ -138,8 +140,11 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
         return Ok(None);
     }
     let (compiled, warnings) = compile(&input.content, previous, input.options)?;
-    let flags = serve(&input.content.flags, &ledger, previous.map(|s| &s.flags), input.options.and_rules)?;
-    let segments = serve(&input.content.segments, &ledger, previous.map(|s| &s.segments), input.options.and_rules)?;
+    let mut flags = serve(&input.content.flags, &ledger, previous.map(|s| &s.flags), input.options.and_rules)?;
+    let mut segments = serve(&input.content.segments, &ledger, previous.map(|s| &s.segments), input.options.and_rules)?;
+    let flags_body = body(&mut flags, previous.map(|s| &s.flags_body), FLAG_JSON)?;
+    let segments_body = body(&mut segments, previous.map(|s| &s.segments_body), SEGMENT_JSON)?;
+    let legacy_segments_body = body(&mut segments, previous.map(|s| &s.legacy_segments_body), LEGACY_JSON)?;
     let place = previous.map_or(FIRST_PLACE, |previous| previous.place + 1);
     let same_epoch = epoch == base.0;
     let (log, client_log) =
@@ -149,12 +154,9 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     let snapshot = Snapshot {
         names: names(&input.content, previous),
         revision: Revision { epoch, sequence, digest },
-        flags_body: Body::build(&rows(&flags, |s| &s.json), previous.map(|s| &s.flags_body))?,
-        segments_body: Body::build(&rows(&segments, |s| &s.json), previous.map(|s| &s.segments_body))?,
-        legacy_segments_body: Body::build(
-            &rows(&segments, |s| &s.legacy_json),
-            previous.map(|s| &s.legacy_segments_body),
-        )?,
+        flags_body,
+        segments_body,
+        legacy_segments_body,
         targets: targets(&input.content.targets, previous)?,
         compiled: Arc::new(compiled),
         environment: input.environment,
@@ -246,8 +248,32 @@ fn serve(
     items.iter().map(one).collect()
 }
 
-fn rows(items: &[Arc<ServedItem>], json: impl Fn(&ServedItem) -> &bytes::Bytes) -> Vec<Row> {
-    items.iter().map(|served| (Arc::clone(&served.item.key.identifier), json(served).clone())).collect()
+/// Which text of items a list is made of.
+struct Form {
+    get: fn(&ServedItem) -> &Bytes,
+    set: fn(&mut ServedItem, Bytes),
+}
+
+const FLAG_JSON: Form =
+    Form { get: |flag| &flag.json, set: |flag, json| (flag.json, flag.legacy_json) = (json.clone(), json) };
+const SEGMENT_JSON: Form = Form { get: |segment| &segment.json, set: |segment, json| segment.json = json };
+const LEGACY_JSON: Form = Form { get: |segment| &segment.legacy_json, set: |segment, json| segment.legacy_json = json };
+
+/// The list's body; its items' texts are then parts of its blocks, so that
+/// they are held once.
+fn body(items: &mut [Arc<ServedItem>], previous: Option<&Body>, form: Form) -> Result<Body, CompressError> {
+    let rows: Vec<Row<'_>> =
+        items.iter().map(|served| Row { cut: served.item.cut, json: (form.get)(served) }).collect();
+    let (body, fresh) = Body::build(&rows, previous)?;
+    for made in fresh {
+        let mut at = 1;
+        for served in items.get_mut(made.rows.clone()).unwrap_or_default() {
+            let (json, next) = made.text(at, (form.get)(served).len());
+            (form.set)(Arc::make_mut(served), json);
+            at = next;
+        }
+    }
+    Ok(body)
 }
 
 fn targets(items: &[Arc<Item>], previous: Option<&Snapshot>) -> Result<HashMap<Arc<str>, Arc<Target>>, BuildError> {
