@@ -38,7 +38,7 @@ pub struct Block {
 }
 
 /// The two representations of one list answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Body {
     blocks: Vec<Arc<Block>>,
     pub plain: Representation,
@@ -46,7 +46,7 @@ pub struct Body {
 }
 
 /// What goes on the wire: frames, their total length, a strong `ETag`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Representation {
     pub frames: Arc<[Bytes]>,
     pub length: u64,

@@ -108,7 +108,12 @@ impl ChangeLog {
     #[must_use]
     pub fn with(&self, newer: Vec<Arc<LogEntry>>, remembered: impl Fn(&ItemKey) -> bool) -> Self {
         let keys: std::collections::HashSet<&ItemKey> = newer.iter().map(|entry| &entry.key).collect();
-        let stays = |entry: &&Arc<LogEntry>| !keys.contains(&entry.key) && remembered(&entry.key);
+        let is_newer = |key: &ItemKey| match newer.as_slice() {
+            [] => false,
+            [one] => one.key == *key,
+            _ => keys.contains(key),
+        };
+        let stays = |entry: &&Arc<LogEntry>| !is_newer(&entry.key) && remembered(&entry.key);
         let mut entries: Vec<_> = self.entries.iter().filter(stays).cloned().collect();
         drop(keys);
         entries.extend(newer);

@@ -2,13 +2,17 @@
 //! ready answers and the change log. Whatever did not change is shared with
 //! the snapshot before.
 
+pub mod abreast;
 pub mod archive;
 pub mod body;
 pub mod build;
 pub mod content;
+pub mod difference;
+pub mod digests;
 pub mod follow;
 pub mod item;
 pub mod ledger;
+pub mod lists;
 pub mod log;
 pub mod report;
 pub mod served;
@@ -23,6 +27,7 @@ use crate::evaluate::CompiledEnvironment;
 use crate::model::Target;
 use body::Body;
 use content::{Content, EnvironmentId, KeyHash};
+use digests::Digests;
 use item::Digest;
 use ledger::Ledger;
 use log::ChangeLog;
@@ -105,6 +110,7 @@ pub struct Snapshot {
     pub names: Names,
     pub revision: Revision,
     pub content: Content,
+    pub digests: Digests,
     pub ledger: Ledger,
     pub compiled: Arc<CompiledEnvironment>,
     /// Sorted by identifier.
@@ -116,7 +122,7 @@ pub struct Snapshot {
     pub segments_body: Body,
     pub legacy_segments_body: Body,
     /// Configured targets by identifier.
-    pub targets: HashMap<Arc<str>, Arc<Target>>,
+    pub targets: Arc<HashMap<Arc<str>, Arc<Target>>>,
     /// What server-side SDKs are told.
     pub log: ChangeLog,
     /// What client-side SDKs are told: dependent flags too.

@@ -30,7 +30,7 @@ impl<'a> Walk<'a> {
         let Some(segment) = self.environment.segment(slot) else {
             return SegmentOutcome::Unknown;
         };
-        if self.environment.segment_order.is_ordered(slot) {
+        if self.environment.segment_order().is_ordered(slot) {
             self.ordered_segments();
             // They all are known now.
             return self.scratch.get().membership(slot).unwrap_or(SegmentOutcome::NotMember);
@@ -47,7 +47,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let environment = self.environment;
-        for component in &environment.segment_order.components {
+        for component in &environment.segment_order().components {
             if component.cyclic {
                 self.circle(component);
                 continue;
