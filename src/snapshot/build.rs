@@ -16,9 +16,8 @@ use super::lists::{self, Lists};
 use super::log::{ChangeLog, FIRST_PLACE, LogEntry, LogPosition, Message, entries};
 use super::served::ServedItem;
 use super::target_changes::TargetChanges;
-use super::{Epoch, Names, Revision, Snapshot};
+use super::{Epoch, Names, Revision, Snapshot, Targets};
 use crate::evaluate::{CompileError, CompileOptions, CompiledEnvironment, Source, Warning};
-use crate::model::Target;
 use crate::model::json::JsonError;
 
 /// What a snapshot is made of.
@@ -249,10 +248,7 @@ fn sources<'a>(items: impl Iterator<Item = &'a Arc<Item>>) -> Vec<Source<'a>> {
     items.map(|item| Source { identifier: item.identifier(), digest: item.digest.0, json: &item.text }).collect()
 }
 
-fn targets(
-    items: &[Arc<Item>],
-    previous: Option<&Snapshot>,
-) -> Result<Arc<HashMap<Arc<str>, Arc<Target>>>, BuildError> {
+fn targets(items: &[Arc<Item>], previous: Option<&Snapshot>) -> Result<Arc<Targets>, BuildError> {
     if let Some(previous) = previous
         && difference(&previous.content.targets, items).next().is_none()
     {

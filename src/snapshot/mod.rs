@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod lists;
 pub mod log;
 pub mod report;
+pub mod reread;
 pub mod served;
 pub mod target_changes;
 pub mod tree;
@@ -103,6 +104,9 @@ impl Names {
     }
 }
 
+/// Targets by identifier.
+pub type Targets = HashMap<Arc<str>, Arc<Target>>;
+
 /// Everything the relay serves for one environment at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -122,7 +126,7 @@ pub struct Snapshot {
     pub segments_body: Body,
     pub legacy_segments_body: Body,
     /// Configured targets by identifier.
-    pub targets: Arc<HashMap<Arc<str>, Arc<Target>>>,
+    pub targets: Arc<Targets>,
     /// What server-side SDKs are told.
     pub log: ChangeLog,
     /// What client-side SDKs are told: dependent flags too.
