@@ -12,7 +12,6 @@ use ff_relay::snapshot::content::{Content, EnvironmentId};
 use ff_relay::snapshot::item::{Digest, Item, ItemKey, ItemKind};
 use ff_relay::snapshot::ledger::{ChangeKind, Ledger, Moment};
 use ff_relay::snapshot::log::Message;
-use ff_relay::snapshot::served::ServedItem;
 use ff_relay::snapshot::{Epoch, Snapshot};
 use serde_json::{Value, json};
 
@@ -121,9 +120,8 @@ fn ledger(bencher: Bencher<'_, '_>, flags: usize) {
     bencher.with_inputs(|| before.ledger.clone()).bench_refs(|ledger| ledger.apply(&after, now));
 }
 
-fn rows(snapshot: &Snapshot) -> Vec<Row> {
-    let row = |served: &Arc<ServedItem>| (Arc::clone(&served.item.key.identifier), served.json.clone());
-    snapshot.flags.iter().map(row).collect()
+fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
+    snapshot.flags.iter().map(|served| Row { cut: served.item.cut, json: &served.json }).collect()
 }
 
 /// The list of all flags, plain and compressed, with nothing to take over.

@@ -98,13 +98,8 @@ impl Relay {
         let origin = Origin::load(config, (&mut intake, &queue), durable.as_ref(), &status, &upstream)?;
         let (usage, usage_task) = usage(config, &origin, redis.as_ref(), durable.as_ref());
         let receiver = redis.as_ref().and_then(|redis| redis.receiver(config, &usage, origin.carrier()));
-        let readiness = Arc::new(Readiness::new(facts(
-            config,
-            &store,
-            &origin,
-            &status,
-            redis.as_ref().map(|redis| redis.role.subscribe()),
-        )));
+        let role = redis.as_ref().map(|redis| redis.role.subscribe());
+        let readiness = Arc::new(Readiness::new(facts(config, &store, &origin, &status, role)));
         let streams = StreamRegistry::new(stream_settings(&config.http));
         let api = Api {
             store: store.clone(),
@@ -160,13 +155,8 @@ impl Relay {
         let policy =
             origin.own_tasks(queue.clone(), &mut background, status.clone(), &stop_background, redis.is_some());
         if let Some(redis) = redis {
-            redis.own_task(
-                config,
-                (policy, receiver),
-                (queue, store.clone(), status),
-                &mut background,
-                &stop_background,
-            );
+            let core = (queue, store.clone(), status);
+            redis.own_task(config, (policy, receiver), core, &mut background, &stop_background);
         }
         if let Some((task, carrier)) = usage_task {
             background.own("SDK usage", task.run(carrier, stop_background.clone()));

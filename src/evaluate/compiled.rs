@@ -21,7 +21,7 @@ pub(super) struct Origin {
 }
 
 /// The slots that a compiled form refers to, each list sorted and without duplicates.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Uses {
     pub(super) attributes: Box<[Slot]>,
     pub(super) flags: Box<[Slot]>,
@@ -37,6 +37,17 @@ pub(super) struct ExpressionCost {
     pub(super) needed: usize,
     /// Whether an expression was left out for want of budget.
     pub(super) clipped: bool,
+}
+
+impl ExpressionCost {
+    /// Of two parts: what both take, and the most that one of them needs.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            charged: self.charged.saturating_add(other.charged),
+            needed: self.needed.max(other.needed),
+            clipped: self.clipped || other.clipped,
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -32,6 +32,10 @@ pub fn fold_text(text: &str) -> Box<str> {
 /// difference.
 #[must_use]
 pub fn equals_folded(text: &str, folded: &str) -> bool {
+    if text.is_ascii() {
+        // Letters fold to letters of ASCII, wherever they are equal to others.
+        return text.len() == folded.len() && text.bytes().map(|byte| byte.to_ascii_uppercase()).eq(folded.bytes());
+    }
     text.chars().map(fold).eq(folded.chars())
 }
 

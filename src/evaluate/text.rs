@@ -28,6 +28,18 @@ pub fn attribute_text(value: &Value) -> Cow<'_, str> {
     }
 }
 
+/// Writes the text of one attribute to the end of `out`.
+pub(super) fn write_attribute_text(value: &Value, out: &mut String) {
+    match value {
+        Value::String(text) => out.push_str(text),
+        Value::Number(number) => {
+            // Writing to a string does not fail.
+            let _ = write!(out, "{}", float(number));
+        }
+        _ => out.push_str(&attribute_text(value)),
+    }
+}
+
 /// Every number is a float, integers too: the reference decodes JSON so.
 fn float(number: &Number) -> f64 {
     number.as_f64().unwrap_or_default()

@@ -14,7 +14,6 @@ use super::hold::Look;
 use super::request_body;
 use crate::config::Secret;
 use crate::fault::Fault;
-use crate::model::Target;
 use crate::model::json::Json;
 use crate::snapshot::Snapshot;
 use crate::snapshot::content::KeyHash;
@@ -30,7 +29,14 @@ struct Credentials {
     key_hash: KeyHash,
     /// Only where the target is registered upstream with it.
     key: Option<Secret>,
-    target: Option<StoredTarget>,
+    target: Option<SentTarget>,
+}
+
+/// A target as it was sent, checked.
+#[derive(Debug)]
+struct SentTarget {
+    identifier: String,
+    json: Box<str>,
 }
 
 impl Api {
@@ -54,22 +60,32 @@ impl Api {
             Some(Err(_)) => return Err(Refusal::new(Fault::CredentialsInvalid, "this API key is not known here")),
             None => return Err(not_synced()),
         };
-        let json = credentials.target.as_ref().map(|stored| stored.json.clone());
-        if let Some(stored) = credentials.target.filter(|stored| !stored.target.identifier.is_empty()) {
+        if let Some(sent) = credentials.target.as_ref().filter(|sent| !sent.identifier.is_empty()) {
             if let Some(key) = &credentials.key {
-                self.usage.register_target(&environment.id, Some(key), &stored.json);
+                self.usage.register_target(&environment.id, Some(key), &sent.json);
             }
-            self.store.learn(&environment, stored, "");
+            self.learn(&environment, sent)?;
         }
         let token = self.tokens.load().issue(
             &snapshot,
             environment.names.load().as_deref(),
             &credentials.key_hash,
-            json.as_deref(),
+            credentials.target.as_ref().map(|sent| &*sent.json),
             unix_now_s(),
         );
         let answer = answer::json(StatusCode::OK, Bytes::from(format!("{{\"authToken\":\"{token}\"}}\n")));
         Ok((environment, answer))
+    }
+
+    /// Stores a target, unless it is known as it is.
+    fn learn(&self, environment: &Arc<Environment>, sent: &SentTarget) -> Result<(), Refusal> {
+        if environment.targets.get(&sent.identifier).is_some_and(|known| known.json == sent.json) {
+            return Ok(());
+        }
+        let target = serde_json::from_str(&sent.json);
+        let target = target.map_err(|error| bad(format!("the target cannot be read: {error}")))?;
+        self.store.learn(environment, StoredTarget { target, json: sent.json.clone() }, "");
+        Ok(())
     }
 }
 
@@ -119,7 +135,7 @@ fn member<'a, 'b>(json: &'b Json<'a>, name: &str) -> Option<&'b Json<'a>> {
     }
 }
 
-fn read_target(json: &Json<'_>, validate: bool) -> Result<StoredTarget, Refusal> {
+fn read_target(json: &Json<'_>, validate: bool) -> Result<SentTarget, Refusal> {
     let text = |name: &str| match member(json, name) {
         None | Some(Json::Null) => Ok(String::new()),
         Some(Json::String(text)) => Ok(text.to_string()),
@@ -132,7 +148,7 @@ fn read_target(json: &Json<'_>, validate: bool) -> Result<StoredTarget, Refusal>
         check_name(&name)?;
     }
     let mut plain =
-        vec![("identifier".into(), Json::String(identifier.into())), ("name".into(), Json::String(name.into()))];
+        vec![("identifier".into(), Json::String((&*identifier).into())), ("name".into(), Json::String(name.into()))];
     match member(json, "anonymous") {
         None | Some(Json::Null) => {}
         Some(Json::Bool(anonymous)) => plain.push(("anonymous".into(), Json::Bool(*anonymous))),
@@ -147,9 +163,7 @@ fn read_target(json: &Json<'_>, validate: bool) -> Result<StoredTarget, Refusal>
     if json.len() > MAX_TARGET_BYTES {
         return Err(bad(format!("the target is larger than {MAX_TARGET_BYTES} bytes")));
     }
-    let target: Target =
-        serde_json::from_str(&json).map_err(|error| bad(format!("the target cannot be read: {error}")))?;
-    Ok(StoredTarget { target, json: json.into() })
+    Ok(SentTarget { identifier, json: json.into() })
 }
 
 fn check_identifier(identifier: &str) -> Result<(), Refusal> {

@@ -78,6 +78,7 @@ fn shown<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S
     serializer.collect_str(value)
 }
 
+#[expect(clippy::ref_option, reason = "serde's form")]
 fn shown_if_any<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => serializer.collect_str(value),
@@ -155,12 +156,12 @@ impl<'a> EnvironmentHealth<'a> {
             id: environment.id.as_str(),
             stream_status: Status { state, since: since_ms / 1000 },
             source: **environment.source.load(),
-            paused: paused.as_ref().map(|it| Paused { since: it.since_ms, request_id: it.request_id.to_string() }),
+            paused: paused.as_ref().map(|it| Paused { since: it.since_ms, request_id: it.request_id.clone() }),
             phase: sync.as_ref().map(|sync| sync.phase),
             stale,
             stale_since: stale.then_some(stale_since),
             last_loaded_age_seconds: age_ms.map(|age| age / 1000),
-            error: error.map(|error| error.to_string()),
+            error,
             sequence: snapshot.as_ref().map(|snapshot| snapshot.revision.sequence),
             digest: snapshot.as_ref().map(|snapshot| snapshot.revision.digest),
             streams: environment.stream_count(),

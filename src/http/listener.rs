@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::api::Api;
 use super::connection::{Ended, Site, Timeouts, serve_http1, serve_http2};
 use super::io::ClientIo;
-use super::stream::writer;
+use super::stream::writer::{self, OpenStream};
 
 /// TLS handshakes under way at once. Clients decide how long one takes, so
 /// there must be room for many slow ones beside the honest ones.
@@ -145,7 +145,7 @@ impl Server {
         if http2 {
             serve_http2(io, site, timeouts, stop).await;
         } else if let Ended::Detached(io, detached) = serve_http1(io, site, timeouts, stop).await {
-            self.tasks.spawn(writer::write(io, detached, timeouts.write, place));
+            self.tasks.spawn(writer::write(OpenStream::new(io, *detached, timeouts.write, place)));
         }
     }
 

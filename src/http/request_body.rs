@@ -85,7 +85,15 @@ pub async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Ref
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(too_large());
     }
-    let mut whole = BytesMut::new();
+    let first = next_piece(body).await?.unwrap_or_default();
+    if encoding == Encoding::Plain && body.is_end_stream() && first.len() <= MAX_BODY_BYTES {
+        // Nearly always it comes in one piece.
+        return Ok(first);
+    }
+    let mut whole = BytesMut::from(&*first);
+    if whole.len() > MAX_BODY_BYTES {
+        return Err(too_large());
+    }
     while let Some(piece) = next_piece(body).await? {
         if whole.len() + piece.len() > MAX_BODY_BYTES {
             return Err(too_large());

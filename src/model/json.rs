@@ -109,8 +109,13 @@ impl<'a> Json<'a> {
     #[must_use]
     pub fn compact(&self) -> String {
         let mut out = String::new();
-        self.write(&mut out, false);
+        self.write_compact(&mut out);
         out
+    }
+
+    /// Appends [`Json::compact`].
+    pub fn write_compact(&self, out: &mut String) {
+        self.write(out, false);
     }
 
     /// The form that digests are taken of: members sorted by the bytes of
@@ -118,8 +123,13 @@ impl<'a> Json<'a> {
     #[must_use]
     pub fn canonical(&self) -> String {
         let mut out = String::new();
-        self.write(&mut out, true);
+        self.write_canonical(&mut out);
         out
+    }
+
+    /// Appends [`Json::canonical`].
+    pub fn write_canonical(&self, out: &mut String) {
+        self.write(out, true);
     }
 
     fn write(&self, out: &mut String, sorted: bool) {
@@ -141,17 +151,13 @@ impl<'a> Json<'a> {
             }
             Json::Object(members) => {
                 out.push('{');
-                let mut order: Vec<&(Cow<'_, str>, Json<'_>)> = members.iter().collect();
-                if sorted {
-                    order.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-                }
-                for (index, (key, value)) in order.into_iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    write_string(key, out);
-                    out.push(':');
-                    value.write(out, sorted);
+                let in_order = |members: &[(Cow<'_, str>, Json<'_>)]| members.is_sorted_by(|a, b| a.0 <= b.0);
+                if sorted && !in_order(members) {
+                    let mut order: Vec<&(Cow<'_, str>, Json<'_>)> = members.iter().collect();
+                    order.sort_by(|a, b| a.0.cmp(&b.0));
+                    write_members(order.into_iter(), out, sorted);
+                } else {
+                    write_members(members.iter(), out, sorted);
                 }
                 out.push('}');
             }
@@ -159,23 +165,44 @@ impl<'a> Json<'a> {
     }
 }
 
+fn write_members<'m, 'a: 'm>(
+    members: impl Iterator<Item = &'m (Cow<'a, str>, Json<'a>)>,
+    out: &mut String,
+    sorted: bool,
+) {
+    for (index, (key, value)) in members.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_string(key, out);
+        out.push(':');
+        value.write(out, sorted);
+    }
+}
+
 /// Appends `text` as a JSON string, escaping only what JSON demands.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if u32::from(c) < 0x20 => {
+    let mut rest = text;
+    // What needs an escape is a single byte, so it stands on a border of characters.
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)) {
+        let (plain, escaped) = rest.split_at(at);
+        out.push_str(plain);
+        let mut characters = escaped.chars();
+        match characters.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            control => {
                 // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+                let _ = write!(out, "\\u{:04x}", control.map_or(0, u32::from));
             }
-            c => out.push(c),
         }
+        rest = characters.as_str();
     }
+    out.push_str(rest);
     out.push('"');
 }
 

@@ -36,6 +36,16 @@ pub struct JsonError {
 /// An element of a top-level list with the place where it starts.
 pub type Element<'a> = (usize, &'a str, Json<'a>);
 
+/// An element of which the whole text was known, or that was parsed.
+#[derive(Debug)]
+pub enum Read<'a, T> {
+    Known(T),
+    Parsed(Json<'a>),
+}
+
+/// An [`Element`] that may have been known.
+pub type ReadElement<'a, T> = (usize, &'a str, Read<'a, T>);
+
 pub struct Parser<'a> {
     text: &'a str,
     at: usize,
@@ -58,7 +68,20 @@ impl<'a> Parser<'a> {
 
     /// A list, or `null` (Go's way to write an empty one), with the byte
     /// offset and the text of each element.
-    pub fn list(mut self) -> Result<Vec<Element<'a>>, JsonError> {
+    pub fn list(self) -> Result<Vec<Element<'a>>, JsonError> {
+        let elements = self.list_with(None::<fn(&str) -> Option<Json<'a>>>)?;
+        let json = |read| match read {
+            Read::Known(json) | Read::Parsed(json) => json,
+        };
+        Ok(elements.into_iter().map(|(offset, raw, read)| (offset, raw, json(read))).collect())
+    }
+
+    /// As [`Parser::list`], but an object whose text is `known` is not parsed: it
+    /// was once, so it ends where its braces do.
+    pub fn list_with<T>(
+        mut self,
+        known: Option<impl Fn(&'a str) -> Option<T>>,
+    ) -> Result<Vec<ReadElement<'a, T>>, JsonError> {
         self.blanks();
         let mut elements = Vec::new();
         match self.peek() {
@@ -69,9 +92,19 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 self.sequence(b']', |parser| {
                     let start = parser.at;
-                    let value = parser.value(1)?;
+                    let ahead = known.as_ref().and_then(|known| {
+                        let raw = parser.object_ahead()?;
+                        Some((known(raw)?, raw))
+                    });
+                    let read = match ahead {
+                        Some((found, raw)) => {
+                            parser.at += raw.len();
+                            Read::Known(found)
+                        }
+                        None => Read::Parsed(parser.value(1)?),
+                    };
                     let raw = parser.text.get(start..parser.at).unwrap_or("");
-                    elements.push((start, raw, value));
+                    elements.push((start, raw, read));
                     Ok(())
                 })?;
             }
@@ -158,6 +191,30 @@ impl<'a> Parser<'a> {
             Ok(())
         })?;
         Ok(Json::Object(last_of_duplicates(members)))
+    }
+
+    /// The text up to the brace that closes the one here, whatever is between.
+    fn object_ahead(&self) -> Option<&'a str> {
+        let rest = self.rest();
+        let mut depth = 0_usize;
+        let mut bytes = rest.bytes().enumerate();
+        while let Some((at, byte)) = bytes.next() {
+            match byte {
+                b'"' => {
+                    while let Some((_, byte)) = bytes.next().filter(|(_, byte)| *byte != b'"') {
+                        if byte == b'\\' {
+                            bytes.next();
+                        }
+                    }
+                }
+                b'{' => depth += 1,
+                b'}' if depth <= 1 => return rest.get(..=at).filter(|_| depth == 1),
+                b'}' => depth -= 1,
+                _ if depth == 0 => return None,
+                _ => {}
+            }
+        }
+        None
     }
 
     /// The inside of a list or object up to `close`, commas between.
@@ -333,8 +390,16 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Objects of more members are looked through with a map.
+const FEW_MEMBERS: usize = 24;
+
 /// Of members with one name the last value counts, in the first one's place.
 fn last_of_duplicates<'a>(members: Vec<(Cow<'a, str>, Json<'a>)>) -> Vec<(Cow<'a, str>, Json<'a>)> {
+    let few = members.len() <= FEW_MEMBERS;
+    let stands_before = |(at, (key, _)): (usize, &(Cow<'_, str>, _))| members.iter().take(at).any(|(k, _)| k == key);
+    if few && !members.iter().enumerate().any(stands_before) {
+        return members;
+    }
     let mut places: HashMap<Cow<'a, str>, usize> = HashMap::with_capacity(members.len());
     let mut kept: Vec<(Cow<'a, str>, Json<'a>)> = Vec::with_capacity(members.len());
     for (key, value) in members {

@@ -6,31 +6,39 @@
 //! first) put together from raw deflate pieces that end in a sync flush.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use flate2::{Compress, Compression, FlushCompress, Status};
+use sha2::{Digest as _, Sha256};
 
 use super::item::Digest;
 
 /// The mean size of a block's text.
 const BLOCK_BYTES: u64 = 64 * 1024;
 
-/// One element of a list: its identifier and its JSON.
-pub type Row = (Arc<str>, Bytes);
+/// One element of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// See [`cut_of`].
+    pub cut: u16,
+    pub json: &'a Bytes,
+}
 
 /// Some neighbouring rows of a list, each preceded by `[` or `,`.
 #[derive(Debug)]
-struct Block {
-    first: bool,
-    rows: Vec<Bytes>,
-    plain: Bytes,
+pub struct Block {
+    /// The rows, and `]` for where they are a list's last ones.
+    closed: Bytes,
     deflated: Bytes,
+    /// Both of the rows alone.
+    digest: Digest,
     crc: crc32fast::Hasher,
 }
 
 /// The two representations of one list answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Body {
     blocks: Vec<Arc<Block>>,
     pub plain: Representation,
@@ -38,13 +46,20 @@ pub struct Body {
 }
 
 /// What goes on the wire: frames, their total length, a strong `ETag`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Representation {
     pub frames: Arc<[Bytes]>,
     pub length: u64,
     pub etag: http::HeaderValue,
     /// The text of `etag`.
     pub etag_text: String,
+}
+
+/// A block that was made now, and which of the list's rows it holds.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    pub rows: Range<usize>,
+    block: Arc<Block>,
 }
 
 /// The deflate library failed on memory we gave it: never seen.
@@ -54,50 +69,58 @@ pub struct CompressError;
 
 impl Body {
     /// Makes the body of a list, taking over each block of `previous` whose
-    /// rows are the same bytes.
+    /// rows are the same bytes. Also gives the blocks that are new, so that
+    /// rows can be held by them alone.
     ///
     /// # Errors
     /// [`CompressError`], for completeness.
-    pub fn build(rows: &[Row], previous: Option<&Body>) -> Result<Body, CompressError> {
-        let mut blocks = Vec::new();
+    pub fn build(rows: &[Row<'_>], previous: Option<&Body>) -> Result<(Body, Vec<Fresh>), CompressError> {
+        let (mut blocks, mut fresh) = (Vec::new(), Vec::new());
         let mut old = previous.map(|body| body.blocks.as_slice()).unwrap_or_default();
-        for (index, chunk) in chunks(rows).into_iter().enumerate() {
-            let texts = || chunk.iter().map(|(_, json)| json);
-            let same = |block: &Arc<Block>| {
-                block.first == (index == 0)
-                    && block.rows.len() == chunk.len()
-                    && block.rows.iter().zip(texts()).all(|(a, b)| a.as_ptr() == b.as_ptr() || a == b)
-            };
-            if let Some(found) = old.iter().position(same) {
+        let mut start = 0;
+        for chunk in chunks(rows) {
+            if let Some(found) = old.iter().position(|block| block.holds(chunk, start == 0)) {
                 blocks.extend(old.get(found).cloned());
                 old = old.get(found + 1..).unwrap_or_default();
             } else {
-                blocks.push(Arc::new(Block::new(index == 0, texts().cloned().collect())?));
+                let block = Arc::new(Block::new(chunk, start == 0)?);
+                fresh.push(Fresh { rows: start..start + chunk.len(), block: Arc::clone(&block) });
+                blocks.push(block);
             }
+            start += chunk.len();
         }
-        Body::assemble(blocks)
+        Ok((Body::assemble(blocks)?, fresh))
     }
 
     fn assemble(blocks: Vec<Arc<Block>>) -> Result<Body, CompressError> {
-        let tail: &[u8] = if blocks.is_empty() { b"[]" } else { b"]" };
-        let mut crc = crc32fast::Hasher::new();
+        let tail: &'static [u8] = if blocks.is_empty() { b"[]" } else { b"]" };
+        let (mut crc, mut digests) = (crc32fast::Hasher::new(), Sha256::new());
         let mut plain = Vec::with_capacity(blocks.len() + 1);
         let mut gzip = Vec::with_capacity(blocks.len() + 2);
         gzip.push(Bytes::from_static(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]));
         for block in &blocks {
             crc.combine(&block.crc);
-            plain.push(block.plain.clone());
+            digests.update(block.digest.0);
+            plain.push(block.rows());
             gzip.push(block.deflated.clone());
         }
         crc.update(tail);
-        plain.push(Bytes::from_static(tail));
+        match (plain.last_mut(), blocks.last()) {
+            (Some(last), Some(block)) => *last = block.closed.clone(),
+            _ => plain.push(Bytes::from_static(tail)),
+        }
         let length: usize = plain.iter().map(Bytes::len).sum();
-        let mut end = BytesMut::from(deflate(&[tail], FlushCompress::Finish)?.as_slice());
+        let mut end = BytesMut::from(deflated_tail(tail)?);
         end.put_u32_le(crc.finalize());
         // The gzip trailer holds the length modulo 2^32.
         end.put_u32_le(u32::try_from(length & 0xffff_ffff).unwrap_or(u32::MAX));
         gzip.push(end.freeze());
-        Ok(Body { plain: Representation::new(plain, ""), gzip: Representation::new(gzip, "-gzip"), blocks })
+        let digest = Digest(digests.finalize().into());
+        Ok(Body {
+            plain: Representation::new(merge_small(plain), digest, ""),
+            gzip: Representation::new(merge(gzip), digest, "-gzip"),
+            blocks,
+        })
     }
 
     /// How many blocks this body shares with another: for tests and benches.
@@ -114,15 +137,14 @@ impl Body {
 }
 
 impl Representation {
-    fn new(frames: Vec<Bytes>, suffix: &str) -> Self {
-        use sha2::{Digest as _, Sha256};
-        let mut hash = Sha256::new();
-        frames.iter().for_each(|frame| hash.update(frame));
-        let digest = Digest(hash.finalize().into()).to_string();
+    /// Where a list is cut its own rows say, so equal bytes are equal blocks,
+    /// and their digests are the list's.
+    fn new(frames: Vec<Bytes>, digest: Digest, suffix: &str) -> Self {
+        let digest = digest.to_string();
         let etag_text = format!("\"{}{suffix}\"", digest.get(..32).unwrap_or(&digest));
         Representation {
             length: frames.iter().map(|frame| frame.len() as u64).sum(),
-            frames: merge_small(frames).into(),
+            frames: frames.into(),
             etag: http::HeaderValue::from_str(&etag_text).unwrap_or(http::HeaderValue::from_static("\"\"")),
             etag_text,
         }
@@ -132,78 +154,168 @@ impl Representation {
 /// Small answers leave in one frame, and so in one write.
 fn merge_small(frames: Vec<Bytes>) -> Vec<Bytes> {
     let total: usize = frames.iter().map(Bytes::len).sum();
-    if total > 16 * 1024 {
+    if frames.len() == 1 || total > 16 * 1024 {
         return frames;
     }
-    let mut all = BytesMut::with_capacity(total);
+    vec![joined(&frames)]
+}
+
+/// Compressed pieces are small, and each would be a write of its own: frames
+/// of about a block's size are copied from them.
+fn merge(pieces: Vec<Bytes>) -> Vec<Bytes> {
+    let mut frames = Vec::new();
+    let mut rest = pieces.as_slice();
+    while !rest.is_empty() {
+        let mut length = 0;
+        let fits = |piece: &&Bytes| {
+            length += piece.len() as u64;
+            length <= BLOCK_BYTES
+        };
+        let (these, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+        frames.push(joined(these));
+        rest = behind;
+    }
+    frames
+}
+
+fn joined(frames: &[Bytes]) -> Bytes {
+    if let [only] = frames {
+        return only.clone();
+    }
+    let mut all = BytesMut::with_capacity(frames.iter().map(Bytes::len).sum());
     frames.iter().for_each(|frame| all.extend_from_slice(frame));
-    vec![all.freeze()]
+    all.freeze()
 }
 
 impl Block {
-    fn new(first: bool, rows: Vec<Bytes>) -> Result<Self, CompressError> {
-        let mut plain = BytesMut::with_capacity(rows.iter().map(|row| row.len() + 1).sum());
+    fn new(rows: &[Row<'_>], first: bool) -> Result<Self, CompressError> {
+        let length: usize = rows.iter().map(|row| row.json.len() + 1).sum();
+        let mut closed = BytesMut::with_capacity(length + 1);
         for (index, row) in rows.iter().enumerate() {
-            plain.put_u8(if first && index == 0 { b'[' } else { b',' });
-            plain.extend_from_slice(row);
+            closed.put_u8(if first && index == 0 { b'[' } else { b',' });
+            closed.extend_from_slice(row.json);
         }
-        let plain = plain.freeze();
         let mut crc = crc32fast::Hasher::new();
-        crc.update(&plain);
-        let deflated = Bytes::from(deflate(&[&plain], FlushCompress::Sync)?);
-        Ok(Block { first, rows, plain, deflated, crc })
+        crc.update(&closed);
+        let digest = Digest::of(&closed);
+        let deflated = deflate(&closed, FlushCompress::Sync)?;
+        closed.put_u8(b']');
+        Ok(Block { closed: closed.freeze(), deflated, digest, crc })
+    }
+
+    fn rows(&self) -> Bytes {
+        self.closed.slice(..self.closed.len().saturating_sub(1))
+    }
+
+    /// True if these rows give this block.
+    fn holds(&self, rows: &[Row<'_>], first: bool) -> bool {
+        let mut rest = &*self.closed;
+        for (index, row) in rows.iter().enumerate() {
+            let before = if first && index == 0 { b'[' } else { b',' };
+            let Some((json, behind)) =
+                rest.strip_prefix(&[before]).and_then(|from| from.split_at_checked(row.json.len()))
+            else {
+                return false;
+            };
+            // What was taken from this very block need not be compared.
+            if json.as_ptr() != row.json.as_ptr() && json != row.json {
+                return false;
+            }
+            rest = behind;
+        }
+        rest == b"]"
+    }
+}
+
+impl Fresh {
+    /// The text of a row as it stands in the block, and where the next one
+    /// begins; the first begins at 1.
+    #[must_use]
+    pub fn text(&self, start: usize, length: usize) -> (Bytes, usize) {
+        let end = start + length;
+        let text = if end < self.block.closed.len() { self.block.closed.slice(start..end) } else { Bytes::new() };
+        (text, end + 1)
     }
 }
 
 thread_local! {
     /// Its state takes some 300 KB: made for each block anew, it would cost
     /// more than the block, and leave holes in the heap.
-    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(6), false));
+    static DEFLATER: RefCell<Deflater> =
+        RefCell::new(Deflater { compress: Compress::new(Compression::new(6), false), out: Vec::new() });
 }
 
-fn deflate(parts: &[&[u8]], flush: FlushCompress) -> Result<Vec<u8>, CompressError> {
-    COMPRESS.with_borrow_mut(|compress| {
+struct Deflater {
+    compress: Compress,
+    /// A piece before it is kept.
+    out: Vec<u8>,
+}
+
+/// The end of every list.
+fn deflated_tail(tail: &'static [u8]) -> Result<&'static [u8], CompressError> {
+    static CLOSED: OnceLock<Bytes> = OnceLock::new();
+    static EMPTY: OnceLock<Bytes> = OnceLock::new();
+    let kept = if tail == b"]" { &CLOSED } else { &EMPTY };
+    let made = match kept.get() {
+        Some(made) => return Ok(made),
+        None => deflate(tail, FlushCompress::Finish)?,
+    };
+    Ok(kept.get_or_init(|| made))
+}
+
+fn deflate(text: &[u8], flush: FlushCompress) -> Result<Bytes, CompressError> {
+    DEFLATER.with_borrow_mut(|Deflater { compress, out }| {
         compress.reset();
-        deflate_with(compress, parts, flush)
+        out.clear();
+        deflate_with(compress, text, flush, out)?;
+        Ok(Bytes::copy_from_slice(out))
     })
 }
 
-fn deflate_with(compress: &mut Compress, parts: &[&[u8]], flush: FlushCompress) -> Result<Vec<u8>, CompressError> {
-    let mut out = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() / 4 + 64);
-    for part in parts {
-        let start = compress.total_in();
-        loop {
-            let done = usize::try_from(compress.total_in() - start).unwrap_or(usize::MAX);
-            out.reserve(1024);
-            let before = out.len();
-            let status = compress.compress_vec(part.get(done..).unwrap_or_default(), &mut out, flush);
-            let status = status.map_err(|_| CompressError)?;
-            let all_in = compress.total_in() - start == part.len() as u64;
-            // Room was left, so everything is out.
-            if status == Status::StreamEnd || (all_in && out.len() < out.capacity()) {
-                break;
-            }
-            if out.len() == before && status == Status::BufError && out.capacity() > out.len() {
-                return Err(CompressError);
-            }
+fn deflate_with(
+    compress: &mut Compress,
+    text: &[u8],
+    flush: FlushCompress,
+    out: &mut Vec<u8>,
+) -> Result<(), CompressError> {
+    loop {
+        let done = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
+        out.reserve(1024);
+        let before = out.len();
+        let status = compress.compress_vec(text.get(done..).unwrap_or_default(), out, flush);
+        let status = status.map_err(|_| CompressError)?;
+        let all_in = compress.total_in() == text.len() as u64;
+        // Room was left, so everything is out.
+        if status == Status::StreamEnd || (all_in && out.len() < out.capacity()) {
+            return Ok(());
+        }
+        if out.len() == before && status == Status::BufError && out.capacity() > out.len() {
+            return Err(CompressError);
         }
     }
-    Ok(out)
 }
 
 /// Cuts the list where an item's own identifier and size say so, so that an
 /// item that comes or goes moves no other cut.
-fn chunks(rows: &[Row]) -> Vec<&[Row]> {
+fn chunks<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<&'r [Row<'a>]> {
     let mut chunks = Vec::new();
     let mut start = 0;
-    for (index, (identifier, json)) in rows.iter().enumerate() {
-        if index > start && fnv1a(identifier) % BLOCK_BYTES < json.len() as u64 {
+    for (index, row) in rows.iter().enumerate() {
+        if index > start && u64::from(row.cut) < row.json.len() as u64 {
             chunks.extend(rows.get(start..index));
             start = index;
         }
     }
     chunks.extend(rows.get(start..).filter(|rest| !rest.is_empty()));
     chunks
+}
+
+/// A list may be cut before an item that is longer than this: of each 64 KiB
+/// of text about one is.
+#[must_use]
+pub fn cut_of(identifier: &str) -> u16 {
+    // The remainder is below 64 Ki.
+    u16::try_from(fnv1a(identifier) % BLOCK_BYTES).unwrap_or(u16::MAX)
 }
 
 /// A hash that is the same on every relay and in every run; its low bits
@@ -220,12 +332,16 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    fn rows(count: usize, size: usize) -> Vec<Row> {
-        (0..count)
-            .map(|i| {
-                (Arc::from(format!("flag-{i}")), Bytes::from(format!("{{\"n\":{i},\"x\":\"{}\"}}", "y".repeat(size))))
-            })
-            .collect()
+    type Texts = Vec<(String, Bytes)>;
+
+    fn texts(count: usize, size: usize) -> Texts {
+        let text = |i| Bytes::from(format!("{{\"n\":{i},\"x\":\"{}\"}}", "y".repeat(size)));
+        (0..count).map(|i| (format!("flag-{i}"), text(i))).collect()
+    }
+
+    fn build(texts: &Texts, previous: Option<&Body>) -> (Body, Vec<Fresh>) {
+        let rows: Vec<_> = texts.iter().map(|(name, json)| Row { cut: cut_of(name), json }).collect();
+        Body::build(&rows, previous).unwrap()
     }
 
     fn joined(representation: &Representation) -> Vec<u8> {
@@ -237,7 +353,7 @@ mod tests {
     #[test]
     fn both_representations_say_the_same_in_one_gzip_member() {
         for count in [0, 1, 3, 1000] {
-            let body = Body::build(&rows(count, 500), None).unwrap();
+            let (body, _) = build(&texts(count, 500), None);
             let plain = joined(&body.plain);
             let parsed: Vec<serde_json::Value> = serde_json::from_slice(&plain).unwrap();
             assert_eq!(parsed.len(), count);
@@ -253,15 +369,37 @@ mod tests {
 
     #[test]
     fn one_changed_row_costs_one_block() {
-        let mut rows = rows(5000, 500);
-        let before = Body::build(&rows, None).unwrap();
+        let mut texts = texts(5000, 500);
+        let (before, _) = build(&texts, None);
         assert!(before.block_count() > 10, "{}", before.block_count());
-        rows[2500].1 = Bytes::from_static(b"{}");
-        rows.remove(100);
-        let after = Body::build(&rows, Some(&before)).unwrap();
-        let fresh = Body::build(&rows, None).unwrap();
+        texts[2500].1 = Bytes::from_static(b"{}");
+        texts.remove(100);
+        let (after, made) = build(&texts, Some(&before));
+        let (fresh, _) = build(&texts, None);
+        assert_eq!(after.shared_blocks(&before) + made.len(), after.block_count());
         assert!(after.shared_blocks(&before) >= before.block_count() - 4);
         assert_eq!(joined(&after.plain), joined(&fresh.plain));
         assert_eq!(joined(&after.gzip), joined(&fresh.gzip));
+        assert_eq!(after.plain.etag_text, fresh.plain.etag_text);
+        assert_ne!(after.plain.etag_text, before.plain.etag_text);
+    }
+
+    #[test]
+    fn a_new_block_gives_its_rows_back() {
+        let texts = texts(300, 500);
+        let (_, made) = build(&texts, None);
+        let mut rows = Vec::new();
+        for one in &made {
+            let mut at = 1;
+            for (_, json) in &texts[one.rows.clone()] {
+                let (text, next) = one.text(at, json.len());
+                rows.push(text);
+                at = next;
+            }
+        }
+        assert!(rows.iter().eq(texts.iter().map(|(_, json)| json)));
+        let parts: Texts = texts.iter().zip(rows).map(|((name, _), json)| (name.clone(), json)).collect();
+        let (body, _) = build(&texts, None);
+        assert!(build(&parts, Some(&body)).1.is_empty());
     }
 }

@@ -4,17 +4,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::body::{Body, CompressError, Row};
+use super::body::CompressError;
 use super::content::{Content, EnvironmentId};
+use super::difference::{Row, difference};
+use super::digests::Digests;
 use super::follow::LeaderState;
 use super::item::{Digest, Item, ItemKey, ItemKind};
 use super::ledger::{Change, ChangeKind, Ledger, Moment, Origin, ServedVersions};
+use super::lists::{self, Lists};
 use super::log::{ChangeLog, FIRST_PLACE, LogPosition, LogRow, entries};
 use super::served::ServedItem;
 use super::target_changes::TargetChanges;
-use super::{Epoch, Names, Revision, Snapshot};
+use super::{Epoch, Names, Revision, Snapshot, Targets};
 use crate::evaluate::{CompileError, CompileOptions, CompiledEnvironment, Source, Warning};
-use crate::model::Target;
 use crate::model::json::JsonError;
 
 /// What a snapshot is made of.
@@ -51,7 +53,8 @@ pub enum Base<'a> {
 pub struct Built {
     pub snapshot: Snapshot,
     pub changes: Vec<Change>,
-    pub warnings: Vec<Warning>,
+    /// The same allocation as before where they are the same.
+    pub warnings: Arc<[Warning]>,
     /// Segments that SDKs without `rules=v2` see with fewer rules.
     pub narrowed: Vec<Arc<str>>,
 }
@@ -87,7 +90,11 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     if let Some(previous) = previous {
         input.content.share_with(&previous.content);
     }
-    let digest = input.content.digest();
+    let digests = match previous {
+        Some(previous) => previous.digests.after(&previous.content, &input.content),
+        None => Digests::of(&input.content),
+    };
+    let digest = digests.whole;
     if let Some(expected) = input.leader.map(|leader| leader.revision.digest).filter(|expected| *expected != digest) {
         return Err(BuildError::Digest { found: digest, expected });
     }
@@ -113,7 +120,10 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
             {
                 return Ok(None);
             }
-            ledger.apply(&input.content, now)
+            match previous.filter(|_| input.served.is_none()) {
+                Some(previous) => ledger.apply_difference(&previous.content, &input.content, now),
+                None => ledger.apply(&input.content, now),
+            }
         }
     };
     add_risen(&mut changes, risen, &ledger);
@@ -136,28 +146,31 @@ pub fn build(mut input: Input<'_>) -> Result<Option<Built>, BuildError> {
     {
         return Ok(None);
     }
-    let (compiled, warnings) = compile(&input.content, previous, input.options)?;
-    let flags = serve(&input.content.flags, &ledger, previous.map(|s| &s.flags), input.options.and_rules)?;
-    let segments = serve(&input.content.segments, &ledger, previous.map(|s| &s.segments), input.options.and_rules)?;
+    let compiled = compile(&input.content, previous, input.options)?;
+    let warnings = Arc::clone(compiled.warnings());
+    // Elsewhere versions rise without a change of the item.
+    let by_difference = previous.filter(|_| input.leader.is_none() && input.served.is_none());
+    let lists = lists::serve(&input.content, &ledger, (previous, by_difference), input.options.and_rules)?;
+    let Lists { flags, segments, flags_body, segments_body, legacy_segments_body } = lists;
+    // Tombstones are dropped where others come.
+    let forgets = by_difference.is_none() || changes.iter().any(|change| change.kind == ChangeKind::Delete);
     let place = previous.map_or(FIRST_PLACE, |previous| previous.place + 1);
     let same_epoch = epoch == base.0;
     let (log, client_log) =
-        logs(&input.environment, previous, &changes, &ledger, &compiled, &flags, (now, place, same_epoch));
+        logs(&input.environment, previous, &changes, &ledger, &compiled, &flags, (now, place, same_epoch, forgets));
     // A restart with the same content is no change.
     let before = if changes.is_empty() { previous.map(|s| s.changed_at).or_else(|| ledger.changed_at()) } else { None };
     let snapshot = Snapshot {
         names: names(&input.content, previous),
         revision: Revision { epoch, sequence, digest },
-        flags_body: Body::build(&rows(&flags, |s| &s.json), previous.map(|s| &s.flags_body))?,
-        segments_body: Body::build(&rows(&segments, |s| &s.json), previous.map(|s| &s.segments_body))?,
-        legacy_segments_body: Body::build(
-            &rows(&segments, |s| &s.legacy_json),
-            previous.map(|s| &s.legacy_segments_body),
-        )?,
+        flags_body,
+        segments_body,
+        legacy_segments_body,
         targets: targets(&input.content.targets, previous)?,
         compiled: Arc::new(compiled),
         environment: input.environment,
         content: input.content,
+        digests,
         ledger,
         flags,
         segments,
@@ -213,43 +226,33 @@ fn compile(
     content: &Content,
     previous: Option<&Snapshot>,
     options: &CompileOptions,
-) -> Result<(CompiledEnvironment, Vec<Warning>), CompileError> {
-    CompiledEnvironment::compile(
-        &sources(&content.flags),
-        &sources(&content.segments),
-        previous.map(|snapshot| &*snapshot.compiled),
-        options,
-    )
-}
-
-fn sources(items: &[Arc<Item>]) -> Vec<Source<'_>> {
-    items.iter().map(|item| Source { identifier: item.identifier(), digest: item.digest.0, json: &item.text }).collect()
-}
-
-fn serve(
-    items: &[Arc<Item>],
-    ledger: &Ledger,
-    previous: Option<&Vec<Arc<ServedItem>>>,
-    and_rules: bool,
-) -> Result<Vec<Arc<ServedItem>>, BuildError> {
-    let previous = previous.map(Vec::as_slice).unwrap_or_default();
-    let one = |item: &Arc<Item>| {
-        let version = ledger.served(item);
-        match super::find(previous, item.identifier()) {
-            Some(old) if old.version == version && Arc::ptr_eq(&old.item, item) => Ok(Arc::clone(old)),
-            _ => ServedItem::render(item, version, and_rules)
-                .map(Arc::new)
-                .map_err(|source| BuildError::Item { identifier: item.identifier().to_owned(), source }),
+) -> Result<CompiledEnvironment, CompileError> {
+    if let Some(previous) = previous
+        && difference(&previous.content.segments, &content.segments).next().is_none()
+    {
+        let changed: Vec<Row<'_>> = difference(&previous.content.flags, &content.flags).collect();
+        let known = changed.iter().all(|row| row.before.is_some() && row.now.is_some());
+        let changed = sources(changed.iter().filter_map(|row| row.now));
+        if known && let Some(compiled) = previous.compiled.with_flags(&changed, options)? {
+            return Ok(compiled);
         }
-    };
-    items.iter().map(one).collect()
+    }
+    let (flags, segments) = (sources(content.flags.iter()), sources(content.segments.iter()));
+    let (compiled, _) =
+        CompiledEnvironment::compile(&flags, &segments, previous.map(|snapshot| &*snapshot.compiled), options)?;
+    Ok(compiled)
 }
 
-fn rows(items: &[Arc<ServedItem>], json: impl Fn(&ServedItem) -> &bytes::Bytes) -> Vec<Row> {
-    items.iter().map(|served| (Arc::clone(&served.item.key.identifier), json(served).clone())).collect()
+fn sources<'a>(items: impl Iterator<Item = &'a Arc<Item>>) -> Vec<Source<'a>> {
+    items.map(|item| Source { identifier: item.identifier(), digest: item.digest.0, json: &item.text }).collect()
 }
 
-fn targets(items: &[Arc<Item>], previous: Option<&Snapshot>) -> Result<HashMap<Arc<str>, Arc<Target>>, BuildError> {
+fn targets(items: &[Arc<Item>], previous: Option<&Snapshot>) -> Result<Arc<Targets>, BuildError> {
+    if let Some(previous) = previous
+        && difference(&previous.content.targets, items).next().is_none()
+    {
+        return Ok(Arc::clone(&previous.targets));
+    }
     let one = |item: &Arc<Item>| {
         let unchanged = previous.filter(|s| {
             super::content::find(&s.content.targets, item.identifier()).is_some_and(|old| Arc::ptr_eq(old, item))
@@ -263,7 +266,7 @@ fn targets(items: &[Arc<Item>], previous: Option<&Snapshot>) -> Result<HashMap<A
         };
         Ok((Arc::clone(&item.key.identifier), target))
     };
-    items.iter().map(one).collect()
+    items.iter().map(one).collect::<Result<_, _>>().map(Arc::new)
 }
 
 /// The flags themselves say what their environment and project are called.
@@ -288,7 +291,7 @@ fn logs(
     ledger: &Ledger,
     compiled: &CompiledEnvironment,
     flags: &[Arc<ServedItem>],
-    (now, place, same_epoch): (Moment, u64, bool),
+    (now, place, same_epoch, forgets): (Moment, u64, bool, bool),
 ) -> (ChangeLog, ChangeLog) {
     let Some(previous) = previous else {
         let log = history(environment, ledger, changes);
@@ -297,27 +300,25 @@ fn logs(
     let sequence = |key: &ItemKey| ledger.entries.get(key).map_or(now.sequence, |entry| entry.sequence);
     let told = changes.iter().map(|change| (change.key.clone(), change.kind, change.version, sequence(&change.key)));
     let direct = entries(environment, place, now.unix_s, told.clone());
-    let dependents = dependents(changes, previous, compiled).into_iter().filter_map(|identifier| {
+    let dependents = dependents(changes, compiled).into_iter().filter_map(|identifier| {
         super::find(flags, &identifier)
             .map(|served| (served.item.key.clone(), ChangeKind::Patch, served.version, now.sequence))
     });
     let for_clients = entries(environment, place, now.unix_s, told.chain(dependents));
-    let remembered = |key: &ItemKey| ledger.entries.contains_key(key);
+    let remembered = |key: &ItemKey| !forgets || ledger.entries.contains_key(key);
     let (log, client_log) = (previous.log.with(direct, remembered), previous.client_log.with(for_clients, remembered));
     if same_epoch { (log, client_log) } else { (log.renumbered(sequence), client_log.renumbered(sequence)) }
 }
 
-/// Flags other than the changed ones whose answers may have changed, by the
-/// references of before and of now.
-fn dependents(changes: &[Change], previous: &Snapshot, compiled: &CompiledEnvironment) -> Vec<Arc<str>> {
+/// Flags other than the changed ones whose answers may have changed. Whoever
+/// refers to something else than before has changed itself, so the references
+/// of now are enough.
+fn dependents(changes: &[Change], compiled: &CompiledEnvironment) -> Vec<Arc<str>> {
     let of = |kind: ItemKind| -> Vec<&str> {
         changes.iter().filter(|change| change.key.kind == kind).map(|change| &*change.key.identifier).collect()
     };
     let (flags, segments) = (of(ItemKind::Flag), of(ItemKind::Segment));
     let mut affected = compiled.affected_flags(&flags, &segments);
-    affected.extend(previous.compiled.affected_flags(&flags, &segments));
-    affected.sort_unstable();
-    affected.dedup();
     let direct: HashSet<&str> = flags.into_iter().collect();
     affected.retain(|identifier| !direct.contains(&**identifier));
     affected

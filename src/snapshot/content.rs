@@ -1,12 +1,11 @@
 //! What a source says about one environment: the input of a snapshot.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
+use super::difference::difference;
+use super::digests::Digests;
 use super::item::{Digest, Item, ItemKind};
 
 /// The id of an environment, a UUID as Harness gives it, but taken as text.
@@ -56,18 +55,17 @@ impl Content {
     /// # Errors
     /// The kind and identifier of the first duplicate.
     pub fn new(items: Vec<Arc<Item>>, key_hashes: Vec<KeyHash>) -> Result<Self, DuplicateItem> {
-        let mut sorted = BTreeMap::new();
-        for item in items {
-            let key = item.key.clone();
-            if sorted.insert(key.clone(), item).is_some() {
-                return Err(DuplicateItem { kind: key.kind, identifier: key.identifier.to_string() });
-            }
+        let mut sorted = items;
+        // Stable, because lists mostly come sorted.
+        sorted.sort_by(|a, b| a.key.cmp(&b.key));
+        if let Some((item, _)) = sorted.iter().zip(sorted.iter().skip(1)).find(|(a, b)| a.key == b.key) {
+            return Err(DuplicateItem { kind: item.key.kind, identifier: item.identifier().to_owned() });
         }
         let mut content = Content { key_hashes, ..Content::default() };
         content.key_hashes.sort_unstable();
         content.key_hashes.dedup();
-        for (key, item) in sorted {
-            match key.kind {
+        for item in sorted {
+            match item.key.kind {
                 ItemKind::Flag => content.flags.push(item),
                 ItemKind::Segment => content.segments.push(item),
                 ItemKind::Target => content.targets.push(item),
@@ -89,47 +87,36 @@ impl Content {
         share(&mut self.targets, &previous.targets);
     }
 
+    /// True if both are the same allocations.
+    #[must_use]
+    pub fn is(&self, other: &Content) -> bool {
+        let same =
+            |a: &[Arc<Item>], b: &[Arc<Item>]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b));
+        same(&self.flags, &other.flags)
+            && same(&self.segments, &other.segments)
+            && same(&self.targets, &other.targets)
+            && self.key_hashes == other.key_hashes
+    }
+
     /// The environment's digest over source content, see `offline-config.md`.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut buckets: Vec<Option<Sha256>> = vec![None; 256];
-        for item in self.items() {
-            if let Some(slot) = buckets.get_mut(usize::from(item.bucket)) {
-                let hash = slot.get_or_insert_with(Sha256::new);
-                hash.update(item.key.kind.domain());
-                hash.update([0]);
-                hash.update(item.identifier());
-                hash.update([0]);
-                hash.update(item.digest.0);
-            }
-        }
-        let mut whole = Sha256::new();
-        for bucket in buckets {
-            whole.update(bucket.unwrap_or_default().finalize());
-        }
-        let mut keys = Sha256::new();
-        for hash in &self.key_hashes {
-            keys.update(hash.0);
-        }
-        whole.update(keys.finalize());
-        let mut targets = Sha256::new();
-        for item in &self.targets {
-            targets.update(item.identifier());
-            targets.update([0]);
-            targets.update(item.digest.0);
-        }
-        whole.update(targets.finalize());
-        Digest(whole.finalize().into())
+        Digests::of(self).whole
     }
 }
 
 fn share(items: &mut [Arc<Item>], previous: &[Arc<Item>]) {
-    for item in items {
-        if let Some(old) = find(previous, item.identifier())
-            && old.digest == item.digest
-            && old.text == item.text
-        {
-            *item = Arc::clone(old);
+    let replaced: Vec<(usize, Arc<Item>)> = difference(previous, items)
+        .filter_map(|row| match (row.before, row.now) {
+            (Some(old), Some(new)) if old.digest == new.digest && old.text == new.text => {
+                Some((row.places.1, Arc::clone(old)))
+            }
+            _ => None,
+        })
+        .collect();
+    for (place, old) in replaced {
+        if let Some(item) = items.get_mut(place) {
+            *item = old;
         }
     }
 }

@@ -1,11 +1,13 @@
 //! One flag, segment or configured target as its source wrote it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::body::cut_of;
 use crate::model::json::Json;
 
 /// What an item is. The order is the order of digests and change logs.
@@ -77,10 +79,14 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0 {
-            write!(f, "{byte:02x}")?;
+        let mut text = [0; 64];
+        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            if let [high, low] = pair {
+                (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
+            }
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -107,6 +113,8 @@ pub struct Item {
     pub digest: Digest,
     /// First byte of the SHA-256 of kind and identifier: the digest bucket.
     pub bucket: u8,
+    /// Where lists may be cut, see [`cut_of`].
+    pub cut: u16,
     /// The source's own JSON, without blanks, unknown members included.
     pub text: Box<str>,
 }
@@ -138,19 +146,27 @@ impl Item {
             ),
         };
         let bucket = bucket_of(kind, &identifier);
-        Ok(Item {
-            version,
-            digest: Digest::of(content_form(kind, json).canonical().as_bytes()),
-            bucket,
-            text: json.compact().into_boxed_str(),
-            key: ItemKey { kind, identifier },
-        })
+        let (digest, text) = DRAFT.with_borrow_mut(|draft| {
+            draft.clear();
+            content_form(kind, json).write_canonical(draft);
+            let digest = Digest::of(draft.as_bytes());
+            draft.clear();
+            json.write_compact(draft);
+            (digest, Box::from(draft.as_str()))
+        });
+        Ok(Item { version, digest, bucket, cut: cut_of(&identifier), text, key: ItemKey { kind, identifier } })
     }
 
     #[must_use]
     pub fn identifier(&self) -> &str {
         &self.key.identifier
     }
+}
+
+thread_local! {
+    /// Where texts are written before they are kept, so that none holds
+    /// more than it needs.
+    static DRAFT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 fn bucket_of(kind: ItemKind, identifier: &str) -> u8 {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::content::Content;
+use super::difference::difference;
 use super::item::{Digest, Item, ItemKey};
 
 /// Tombstones kept per environment; older ones raise the floor.
@@ -116,14 +117,33 @@ impl Ledger {
         }
         for (key, entry) in &mut self.entries {
             if !entry.deleted && !contains(content, key) {
-                entry.served = entry.served.saturating_add(1);
-                (entry.digest, entry.deleted) = (None, true);
-                (entry.sequence, entry.changed_at) = (now.sequence, now.unix_s);
-                let key = key.clone();
-                changes.push(Change { key, kind: ChangeKind::Delete, version: entry.served, raised: false });
+                changes.push(entry.delete(key, now));
             }
         }
         self.drop_old_tombstones();
+        changes
+    }
+
+    /// As [`Ledger::apply`], for a ledger that was last applied to `before`:
+    /// looks at what differs alone.
+    pub fn apply_difference(&mut self, before: &Content, content: &Content, now: Moment) -> Vec<Change> {
+        let rows = difference(&before.flags, &content.flags).chain(difference(&before.segments, &content.segments));
+        let (mut changes, mut gone) = (Vec::new(), Vec::new());
+        for row in rows {
+            match (row.now, row.before) {
+                (Some(item), _) => changes.extend(self.apply_item(item, now)),
+                (None, Some(item)) => gone.push(&item.key),
+                (None, None) => {}
+            }
+        }
+        for key in &gone {
+            if let Some(entry) = self.entries.get_mut(*key).filter(|entry| !entry.deleted) {
+                changes.push(entry.delete(key, now));
+            }
+        }
+        if !gone.is_empty() {
+            self.drop_old_tombstones();
+        }
         changes
     }
 
@@ -215,6 +235,13 @@ impl Ledger {
 }
 
 impl Entry {
+    fn delete(&mut self, key: &ItemKey, now: Moment) -> Change {
+        self.served = self.served.saturating_add(1);
+        (self.digest, self.deleted) = (None, true);
+        (self.sequence, self.changed_at) = (now.sequence, now.unix_s);
+        Change { key: key.clone(), kind: ChangeKind::Delete, version: self.served, raised: false }
+    }
+
     /// The version above everything that was served, here and, by the clock,
     /// by others.
     pub(super) fn raised(&self, now: Moment) -> i64 {

@@ -37,11 +37,21 @@ pub struct LogEntry {
     pub changed_at: i64,
     /// When this process made the entry.
     pub made_at: Instant,
-    pub message: Message,
+    environment: EnvironmentId,
+    version: i64,
+    /// Made by whoever writes it first: most of what was there at a start is
+    /// never told.
+    message: OnceLock<Message>,
     affected: OnceLock<Box<[Arc<str>]>>,
 }
 
 impl LogEntry {
+    /// The event, ready to be written.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        self.message.get_or_init(|| Message::change(&self.environment, &self.key, self.kind, self.version))
+    }
+
     /// The flags whose answers the change can alter, sorted; found out by
     /// whoever asks first. What depends on the item only since a later change
     /// has an entry of its own.
@@ -75,9 +85,20 @@ impl LogRow {
     #[must_use]
     pub fn entry(self, environment: &EnvironmentId, position: LogPosition) -> Arc<LogEntry> {
         let LogRow { key, kind, version, sequence, changed_at } = self;
-        let message = Message::change(environment, &key, kind, version);
-        let (made_at, affected) = (Instant::now(), OnceLock::new());
-        Arc::new(LogEntry { position, key, kind, sequence, changed_at, made_at, message, affected })
+        let (made_at, environment) = (Instant::now(), environment.clone());
+        let (message, affected) = (OnceLock::new(), OnceLock::new());
+        Arc::new(LogEntry {
+            position,
+            key,
+            kind,
+            sequence,
+            changed_at,
+            made_at,
+            environment,
+            version,
+            message,
+            affected,
+        })
     }
 }
 
@@ -151,7 +172,12 @@ impl ChangeLog {
     #[must_use]
     pub fn with(&self, newer: Vec<Arc<LogEntry>>, remembered: impl Fn(&ItemKey) -> bool) -> Self {
         let keys: std::collections::HashSet<&ItemKey> = newer.iter().map(|entry| &entry.key).collect();
-        let stays = |entry: &&Arc<LogEntry>| !keys.contains(&entry.key) && remembered(&entry.key);
+        let is_newer = |key: &ItemKey| match newer.as_slice() {
+            [] => false,
+            [one] => one.key == *key,
+            _ => keys.contains(key),
+        };
+        let stays = |entry: &&Arc<LogEntry>| !is_newer(&entry.key) && remembered(&entry.key);
         let mut entries: Vec<_> = self.entries.iter().filter(stays).cloned().collect();
         drop(keys);
         entries.extend(newer);
@@ -182,10 +208,22 @@ impl ChangeLog {
     #[must_use]
     pub fn renumbered(&self, sequence: impl Fn(&ItemKey) -> u64) -> Self {
         let renumbered = |entry: &Arc<LogEntry>| {
-            let LogEntry { position, kind, changed_at, made_at, .. } = **entry;
-            let (key, message, affected) = (entry.key.clone(), entry.message.clone(), entry.affected.clone());
+            let LogEntry { position, kind, changed_at, made_at, version, .. } = **entry;
+            let (key, environment) = (entry.key.clone(), entry.environment.clone());
+            let (message, affected) = (entry.message.clone(), entry.affected.clone());
             let sequence = sequence(&key);
-            Arc::new(LogEntry { position, key, kind, sequence, changed_at, made_at, message, affected })
+            Arc::new(LogEntry {
+                position,
+                key,
+                kind,
+                sequence,
+                changed_at,
+                made_at,
+                environment,
+                version,
+                message,
+                affected,
+            })
         };
         ChangeLog { entries: self.entries.iter().map(renumbered).collect() }
     }

@@ -2,15 +2,20 @@
 //! ready answers and the change log. Whatever did not change is shared with
 //! the snapshot before.
 
+pub mod abreast;
 pub mod archive;
 pub mod body;
 pub mod build;
 pub mod content;
+pub mod difference;
+pub mod digests;
 pub mod follow;
 pub mod item;
 pub mod ledger;
+pub mod lists;
 pub mod log;
 pub mod report;
+pub mod reread;
 pub mod served;
 pub mod target_changes;
 pub mod tree;
@@ -23,6 +28,7 @@ use crate::evaluate::CompiledEnvironment;
 use crate::model::Target;
 use body::Body;
 use content::{Content, EnvironmentId, KeyHash};
+use digests::Digests;
 use item::Digest;
 use ledger::Ledger;
 use log::ChangeLog;
@@ -98,6 +104,9 @@ impl Names {
     }
 }
 
+/// Targets by identifier.
+pub type Targets = HashMap<Arc<str>, Arc<Target>>;
+
 /// Everything the relay serves for one environment at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -105,6 +114,7 @@ pub struct Snapshot {
     pub names: Names,
     pub revision: Revision,
     pub content: Content,
+    pub digests: Digests,
     pub ledger: Ledger,
     pub compiled: Arc<CompiledEnvironment>,
     /// Sorted by identifier.
@@ -116,7 +126,7 @@ pub struct Snapshot {
     pub segments_body: Body,
     pub legacy_segments_body: Body,
     /// Configured targets by identifier.
-    pub targets: HashMap<Arc<str>, Arc<Target>>,
+    pub targets: Arc<Targets>,
     /// What server-side SDKs are told.
     pub log: ChangeLog,
     /// What client-side SDKs are told: dependent flags too.

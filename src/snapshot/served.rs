@@ -2,6 +2,7 @@
 //! need to survive it (`http-api.md`, "Flags, segments").
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use super::item::{Item, ItemKind, only_clause};
 use crate::model::json::{Json, JsonError};
 
 /// One item with the version it is served with, ready to be sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ServedItem {
     pub item: Arc<Item>,
     /// The served version, which only ever rises.
@@ -41,17 +42,28 @@ impl ServedItem {
             ItemKind::Segment => {
                 let (segment, own_rules) = segment(json, version, and_rules);
                 let (legacy, loses_rules) = legacy_segment(segment.clone(), own_rules);
-                served.json = Bytes::from(segment.compact());
-                served.legacy_json = Bytes::from(legacy.compact());
+                served.json = bytes(&segment);
+                served.legacy_json = bytes(&legacy);
                 served.loses_rules = loses_rules;
             }
             ItemKind::Flag | ItemKind::Target => {
-                served.json = Bytes::from(flag(json, version).compact());
+                served.json = bytes(&flag(json, version));
                 served.legacy_json = served.json.clone();
             }
         }
         Ok(served)
     }
+}
+
+fn bytes(json: &Json<'_>) -> Bytes {
+    thread_local! {
+        static DRAFT: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    DRAFT.with_borrow_mut(|draft| {
+        draft.clear();
+        json.write_compact(draft);
+        Bytes::copy_from_slice(draft.as_bytes())
+    })
 }
 
 /// Ruby and old .NET need the lists, Erlang `targets` in each map entry, Go

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::content::{Content, EnvironmentId, KeyHash};
 use super::item::{Digest, Item, ItemKey, ItemKind};
 use super::report::{Problem, Problems};
-use crate::model::json::{Json, Position};
-use crate::model::json_parser::{Element, Parser};
+use super::reread::{Known, Reading};
+use crate::model::json::{Json, JsonError, Position};
+use crate::model::json_parser::{Element, Parser, Read, ReadElement};
 
 /// Directories that begin so are environments.
 pub const ENVIRONMENT_PREFIX: &str = "env-";
@@ -91,11 +92,19 @@ pub type SourceFiles = BTreeMap<Part, SourceFile>;
 /// # Errors
 /// Every problem of every file.
 pub fn read_environment(files: &SourceFiles) -> Result<Content, Problems> {
+    read_environment_again(files, &mut Reading::default())
+}
+
+/// As [`read_environment`], with what the reading before knew.
+///
+/// # Errors
+/// Every problem of every file.
+pub fn read_environment_again(files: &SourceFiles, reading: &mut Reading<'_>) -> Result<Content, Problems> {
     let mut problems = Vec::new();
     let mut items = Vec::new();
     let mut hashes = Vec::new();
     for (part, file) in files {
-        if let Err(problem) = read_part(*part, file, &mut items, &mut hashes, &mut problems) {
+        if let Err(problem) = read_part(*part, file, reading, (&mut items, &mut hashes), &mut problems) {
             problems.push(problem);
         }
     }
@@ -114,7 +123,7 @@ pub fn read_environment(files: &SourceFiles) -> Result<Content, Problems> {
 /// Every problem of the file.
 pub fn read_learnt_targets(file: &SourceFile) -> Result<Vec<Arc<Item>>, Problems> {
     let (mut items, mut problems) = (Vec::new(), Vec::new());
-    read_part(Part::Targets, file, &mut items, &mut Vec::new(), &mut problems)?;
+    read_part(Part::Targets, file, &mut Reading::default(), (&mut items, &mut Vec::new()), &mut problems)?;
     items.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     if problems.is_empty() { Ok(items) } else { Err(Problems(problems)) }
 }
@@ -122,18 +131,27 @@ pub fn read_learnt_targets(file: &SourceFile) -> Result<Vec<Arc<Item>>, Problems
 fn read_part(
     part: Part,
     file: &SourceFile,
-    items: &mut Vec<Arc<Item>>,
-    hashes: &mut Vec<KeyHash>,
+    reading: &mut Reading<'_>,
+    (items, hashes): (&mut Vec<Arc<Item>>, &mut Vec<KeyHash>),
     problems: &mut Vec<Problem>,
 ) -> Result<(), Problem> {
     let text = text_of(file)?;
-    let elements = Parser::new(text).list().map_err(|error| {
+    let faulty = |error: JsonError| {
         let advice = "mend the JSON, or copy the file again if it is half copied";
         Problem::new(&file.name, error.what, advice).at(error.position)
-    })?;
+    };
     match part.item_kind() {
-        None => read_hashes(file, text, &elements, hashes, problems),
-        Some(kind) => read_items(kind, file, text, &elements, items, problems),
+        None => {
+            let elements = Parser::new(text).list().map_err(faulty)?;
+            read_hashes(file, text, &elements, hashes, problems);
+        }
+        Some(kind) => {
+            let known = reading.knows_any().then_some(|raw| reading.known(kind, raw));
+            let elements = Parser::new(text).list_with(known).map_err(faulty)?;
+            let read = read_items(kind, file, text, elements, problems);
+            items.extend(read.iter().map(|known| Arc::clone(&known.item)));
+            reading.remember(read);
+        }
     }
     Ok(())
 }
@@ -197,27 +215,33 @@ fn read_items(
     kind: ItemKind,
     file: &SourceFile,
     text: &str,
-    elements: &[Element<'_>],
-    items: &mut Vec<Arc<Item>>,
+    elements: Vec<ReadElement<'_, Known>>,
     problems: &mut Vec<Problem>,
-) {
+) -> Vec<Known> {
+    let count = elements.len();
+    let mut items = Vec::with_capacity(count);
     let mut seen: HashMap<Arc<str>, usize> = HashMap::with_capacity(elements.len());
-    for (offset, _, json) in elements {
-        match Item::from_json(kind, json) {
-            Ok(item) => {
-                if let Some(first) = seen.insert(Arc::clone(&item.key.identifier), *offset) {
+    for (offset, raw, read) in elements {
+        let item = match read {
+            Read::Known(known) => Ok(known),
+            Read::Parsed(json) => Item::from_json(kind, &json).map(|item| Known::new(Arc::new(item), raw, count)),
+        };
+        match item {
+            Ok(known) => {
+                if let Some(first) = seen.insert(Arc::clone(&known.item.key.identifier), offset) {
                     let first = Position::of(text, first).line;
-                    let what = format!("{kind} '{}' stands twice (first on line {first})", item.identifier());
-                    problems.push(Problem::new(&file.name, what, "keep one of them").at(Position::of(text, *offset)));
+                    let what = format!("{kind} '{}' stands twice (first on line {first})", known.item.identifier());
+                    problems.push(Problem::new(&file.name, what, "keep one of them").at(Position::of(text, offset)));
                 } else {
-                    items.push(Arc::new(item));
+                    items.push(known);
                 }
             }
             Err(what) => {
-                problems.push(Problem::new(&file.name, what, "mend it, or remove it").at(Position::of(text, *offset)))
+                problems.push(Problem::new(&file.name, what, "mend it, or remove it").at(Position::of(text, offset)))
             }
         }
     }
+    items
 }
 
 /// A key hash that two environments claim, with both: an SDK's key must

@@ -1,10 +1,11 @@
 //! The one way from a source into the store: build, swap, note for the disk,
 //! and say once what an operator should know.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::pause::Pause;
+use crate::evaluate::Warning;
 use crate::snapshot::content::EnvironmentId;
 use crate::snapshot::item::ItemKey;
 use crate::snapshot::ledger::{ChangeKind, ServedVersions};
@@ -64,6 +65,8 @@ pub struct Intake {
     /// Bounded by the number of items that ever lived here.
     warned_versions: HashSet<(EnvironmentId, ItemKey)>,
     warned: HashSet<(EnvironmentId, String)>,
+    /// The warnings that were gone through last: mostly they stay the same.
+    gone_through: HashMap<EnvironmentId, Arc<[Warning]>>,
 }
 
 impl Intake {
@@ -76,6 +79,7 @@ impl Intake {
             paused: BTreeMap::new(),
             warned_versions: HashSet::new(),
             warned: HashSet::new(),
+            gone_through: HashMap::new(),
         }
     }
 
@@ -221,8 +225,10 @@ impl Intake {
                  cannot be told them and see the segment without"
             )
         });
-        let fresh: Vec<String> = applied
-            .warnings
+        let before = self.gone_through.insert(id.clone(), Arc::clone(&applied.warnings));
+        let same = before.is_some_and(|before| Arc::ptr_eq(&before, &applied.warnings));
+        let warnings = if same { &[] } else { &*applied.warnings };
+        let fresh: Vec<String> = warnings
             .iter()
             .map(ToString::to_string)
             .chain(narrowed)

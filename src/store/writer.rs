@@ -9,11 +9,15 @@ use super::environment::Environment;
 use super::source_status::PausedSource;
 use super::{Index, Shared};
 use crate::evaluate::Warning;
+use crate::snapshot::abreast;
 use crate::snapshot::build::{Base, BuildError, Built, Input, build};
 use crate::snapshot::content::{Content, EnvironmentId, KeyHash};
 use crate::snapshot::follow::LeaderState;
 use crate::snapshot::ledger::{Change, Ledger, ServedVersions};
 use crate::snapshot::{Epoch, Revision, Snapshot};
+
+/// Snapshots kept at most for those who still read them.
+const MAX_RETIRED: usize = 64;
 
 /// What outlived the process before, for one environment.
 #[derive(Clone, Debug)]
@@ -43,7 +47,8 @@ pub struct Applied {
     pub environment: EnvironmentId,
     pub revision: Revision,
     pub changes: Vec<Change>,
-    pub warnings: Vec<Warning>,
+    /// The same allocation as before where they are the same.
+    pub warnings: Arc<[Warning]>,
     /// See [`Built::narrowed`].
     pub narrowed: Vec<Arc<str>>,
 }
@@ -76,11 +81,14 @@ pub struct PrepareError {
 pub struct StoreWriter {
     shared: Arc<Shared>,
     pasts: HashMap<EnvironmentId, Past>,
+    /// Snapshots that somebody still reads: freeing a large one takes time
+    /// that no request has, so the next commit does it.
+    retired: Vec<Arc<Snapshot>>,
 }
 
 impl StoreWriter {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        StoreWriter { shared, pasts: HashMap::new() }
+        StoreWriter { shared, pasts: HashMap::new(), retired: Vec::new() }
     }
 
     /// Tells what outlived the process before; used by the environment's
@@ -139,9 +147,8 @@ impl StoreWriter {
         removed: BTreeSet<EnvironmentId>,
         now_unix_s: i64,
     ) -> Result<Prepared, PrepareError> {
-        let index = self.shared.index.load();
-        let mut prepared = Prepared { built: Vec::new(), removed };
-        for (id, offer) in offered {
+        let index = self.shared.index.load_full();
+        let build_one = |(id, offer): (EnvironmentId, Offered)| {
             let current = index.environments.get(&id).and_then(|environment| environment.snapshot().clone());
             let input = Input {
                 environment: id.clone(),
@@ -157,10 +164,13 @@ impl StoreWriter {
             // Building is pure: whatever goes wrong in it, nothing was changed.
             let built = catch_unwind(AssertUnwindSafe(|| build(input))).unwrap_or(Err(BuildError::Broken));
             match built {
-                Ok(Some(built)) => prepared.built.push((id, built)),
-                Ok(None) => {}
-                Err(error) => return Err(PrepareError { environment: id, error }),
+                Ok(built) => Ok(built.map(|built| (id, built))),
+                Err(error) => Err(PrepareError { environment: id, error }),
             }
+        };
+        let mut prepared = Prepared { built: Vec::new(), removed };
+        for built in abreast::each(offered.into_iter().collect(), build_one) {
+            prepared.built.extend(built?);
         }
         Ok(prepared)
     }
@@ -182,32 +192,36 @@ impl StoreWriter {
     /// Swaps everything that was prepared in, keys first taken away, then
     /// given, and wakes the streams.
     pub fn commit(&mut self, prepared: Prepared) -> Vec<Applied> {
-        let mut environments = self.shared.index.load().environments.clone();
+        let before = self.shared.index.load_full();
         let mut gone = Vec::new();
         for id in &prepared.removed {
-            if let Some(environment) = environments.remove(id) {
+            if let Some(environment) = before.environments.get(id) {
                 if let Some(snapshot) = environment.snapshot().as_ref() {
                     // It may come back: its versions must then go on rising.
                     self.pasts.insert(id.clone(), past_of(snapshot));
                 }
-                gone.push(environment);
+                gone.push(Arc::clone(environment));
             }
         }
         let mut applied = Vec::new();
         let mut publish = Vec::new();
         for (id, built) in prepared.built {
-            let environment = environments
-                .entry(id.clone())
-                .or_insert_with(|| Arc::new(Environment::new(id.clone(), self.shared.settings.max_targets)));
-            publish.push((Arc::clone(environment), Arc::new(built.snapshot)));
-            let revision = publish.last().map(|(_, snapshot)| snapshot.revision);
-            applied.extend(revision.map(|revision| Applied {
+            let known = before.environments.get(&id).filter(|_| !prepared.removed.contains(&id));
+            let environment = match known {
+                Some(environment) => {
+                    self.retired.extend(environment.snapshot().clone());
+                    Arc::clone(environment)
+                }
+                None => Arc::new(Environment::new(id.clone(), self.shared.settings.max_targets)),
+            };
+            applied.push(Applied {
                 environment: id.clone(),
-                revision,
+                revision: built.snapshot.revision,
                 changes: built.changes,
                 warnings: built.warnings,
                 narrowed: built.narrowed,
-            }));
+            });
+            publish.push((environment, Arc::new(built.snapshot)));
             self.pasts.remove(&id);
         }
         let same_keys =
@@ -215,12 +229,15 @@ impl StoreWriter {
         if same_keys {
             publish.into_iter().for_each(|(environment, snapshot)| environment.publish(snapshot, &self.shared.gates));
             self.shared.changed();
+            self.free_retired();
             return applied;
         }
         // An environment's keys may only lead to it once it can answer.
         let fresh: HashMap<&EnvironmentId, &Snapshot> =
             publish.iter().map(|(environment, snapshot)| (&environment.id, &**snapshot)).collect();
-        let before = self.shared.index.load_full();
+        let mut environments = before.environments.clone();
+        environments.retain(|id, _| !prepared.removed.contains(id));
+        environments.extend(publish.iter().map(|(environment, _)| (environment.id.clone(), Arc::clone(environment))));
         let after = Arc::new(Index { keys: keys_of(&environments, &fresh, &before.keys), environments });
         drop(fresh);
         self.take_keys_away(&before, &after);
@@ -231,7 +248,14 @@ impl StoreWriter {
         self.shared.changed();
         gone.iter().for_each(|environment| environment.close());
         self.shared.certainty.come(after.keys.keys().filter(|key| !before.keys.contains_key(*key)));
+        self.free_retired();
         applied
+    }
+
+    fn free_retired(&mut self) {
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        let too_many = self.retired.len().saturating_sub(MAX_RETIRED);
+        self.retired.drain(..too_many);
     }
 }
 

@@ -210,7 +210,7 @@ async fn sums_go_up_in_one_batch() {
     let body: serde_json::Value = serde_json::from_slice(&batches[0].1).unwrap();
     let text = body["metricsData"][0].to_string();
     let row: MetricsRow<'_> = serde_json::from_str(&text).unwrap();
-    assert_eq!(row.metrics_type, "FFMETRICS");
+    assert_eq!(&*row.metrics_type, "FFMETRICS");
     assert!(body["targetData"][0]["identifier"].is_string());
     running.stop().await;
 }

@@ -70,8 +70,8 @@ impl<'de> Visitor<'de> for TextVisitor {
 
 struct ScalarVisitor;
 
-fn json<'de, E>(value: impl Into<Value>) -> Result<Text<'de>, E> {
-    Ok(Text(Cow::Owned(value.into().to_string())))
+fn json<'de>(value: impl Into<Value>) -> Text<'de> {
+    Text(Cow::Owned(value.into().to_string()))
 }
 
 impl<'de> Visitor<'de> for ScalarVisitor {
@@ -98,27 +98,27 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Text<'de>, E> {
-        json(value)
+        Ok(json(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Text<'de>, E> {
-        json(value)
+        Ok(json(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Text<'de>, E> {
-        json(value)
+        Ok(json(value))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Text<'de>, E> {
-        json(value)
+        Ok(json(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Text<'de>, A::Error> {
-        json(Value::deserialize(SeqAccessDeserializer::new(values))?)
+        Ok(json(Value::deserialize(SeqAccessDeserializer::new(values))?))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Text<'de>, A::Error> {
-        json(Value::deserialize(MapAccessDeserializer::new(members))?)
+        Ok(json(Value::deserialize(MapAccessDeserializer::new(members))?))
     }
 }
 
@@ -143,7 +143,8 @@ mod tests {
             ("[ ]", "[]"),
         ] {
             assert_eq!(&*serde_json::from_str::<Row<'_>>(json).unwrap().0, text);
-            assert_eq!(&*serde_json::from_reader::<_, Row<'_>>(json.as_bytes()).unwrap().0, text);
+            let mut from_network = serde_json::Deserializer::from_reader(json.as_bytes());
+            assert_eq!(&*Row::deserialize(&mut from_network).unwrap().0, text);
         }
         let borrowed = serde_json::from_str::<Text<'_>>(r#""a""#).unwrap();
         assert!(matches!(borrowed.0, Cow::Borrowed("a")));

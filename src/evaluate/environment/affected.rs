@@ -16,6 +16,10 @@ impl CompiledEnvironment {
     /// with those who refer to it.
     #[must_use]
     pub fn affected_flags(&self, changed_flags: &[&str], changed_segments: &[&str]) -> Vec<Arc<str>> {
+        let named = || changed_flags.iter().map(|&flag| Arc::from(flag)).collect::<BTreeSet<Arc<str>>>();
+        if !self.anyone_uses(changed_flags, changed_segments) {
+            return named().into_iter().collect();
+        }
         let mut users = Users::of(self);
         for segment in changed_segments {
             users.reach_segment(self.slots.find(Kind::Segment, segment));
@@ -26,10 +30,17 @@ impl CompiledEnvironment {
         }
         users.spread_flags();
 
-        let mut affected: BTreeSet<Arc<str>> = changed_flags.iter().map(|&flag| Arc::from(flag)).collect();
+        let mut affected = named();
         let reached = users.flag_reached.iter().zip(&self.flags).filter(|(reached, _)| **reached);
         affected.extend(reached.filter_map(|(_, flag)| Some(Arc::clone(&flag.as_ref()?.origin.identifier))));
         affected.into_iter().collect()
+    }
+
+    fn anyone_uses(&self, flags: &[&str], segments: &[&str]) -> bool {
+        let marked = |kind, names: &[&str], used: &[bool]| {
+            names.iter().any(|name| self.slots.find(kind, name).is_some_and(|slot| used.get(at(slot)) != Some(&false)))
+        };
+        marked(Kind::Flag, flags, &self.frame.used_flags) || marked(Kind::Segment, segments, &self.frame.used_segments)
     }
 }
 
@@ -46,7 +57,7 @@ struct Users {
 
 impl Users {
     fn of(environment: &CompiledEnvironment) -> Self {
-        let (flags, segments) = (environment.flags.len(), environment.segments.len());
+        let (flags, segments) = (environment.flags.len(), environment.frame.segments.len());
         let mut users = Self {
             flags_of_flag: vec![Vec::new(); flags],
             flags_of_segment: vec![Vec::new(); segments],

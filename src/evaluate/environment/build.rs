@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::CompiledEnvironment;
 use super::references;
 use super::segment_order::SegmentOrder;
+use super::{CompiledEnvironment, Frame};
 use crate::evaluate::compile::{CompileError, CompileOptions, Compiler, Source, compile_flag, compile_segment};
 use crate::evaluate::compiled::{CompiledFlag, CompiledSegment, ExpressionCost, Origin};
 use crate::evaluate::slots::{Kind, Slot, Slots, at};
@@ -15,10 +15,10 @@ pub(super) fn build(
     segments: &[Source<'_>],
     previous: Option<&CompiledEnvironment>,
     options: &CompileOptions,
-) -> Result<(CompiledEnvironment, Vec<Warning>), CompileError> {
+) -> Result<CompiledEnvironment, CompileError> {
     let previous = previous.filter(|previous| previous.options == *options);
     let built = Builder::new(previous, options).build(flags, segments)?;
-    if previous.is_some() && references::mostly_dead(&built.0) {
+    if previous.is_some() && references::mostly_dead(&built) {
         return Builder::new(None, options).build(flags, segments);
     }
     Ok(built)
@@ -29,6 +29,7 @@ struct Builder<'p> {
     options: &'p CompileOptions,
     slots: Arc<Slots>,
     expression_bytes_left: usize,
+    expressions: ExpressionCost,
     warnings: Vec<Warning>,
 }
 
@@ -39,15 +40,12 @@ impl<'p> Builder<'p> {
             options,
             slots: previous.map(|previous| Arc::clone(&previous.slots)).unwrap_or_default(),
             expression_bytes_left: options.regex_bytes_per_environment,
+            expressions: ExpressionCost::default(),
             warnings: Vec::new(),
         }
     }
 
-    fn build(
-        mut self,
-        flags: &[Source<'_>],
-        segments: &[Source<'_>],
-    ) -> Result<(CompiledEnvironment, Vec<Warning>), CompileError> {
+    fn build(mut self, flags: &[Source<'_>], segments: &[Source<'_>]) -> Result<CompiledEnvironment, CompileError> {
         // In the order of the identifiers, so that who gets the budget for regular expressions
         // does not depend on the order of the lists.
         let compiled_flags = self
@@ -63,19 +61,28 @@ impl<'p> Builder<'p> {
 
         let flags_by_identifier = compiled_flags.iter().map(|flag| flag.origin.slot).collect();
         let segments = by_slot(self.slots.segments.len(), compiled_segments, |segment| segment.origin.slot);
-        let environment = CompiledEnvironment {
-            options: *self.options,
-            flags: by_slot(self.slots.flags.len(), compiled_flags, |flag| flag.origin.slot),
+        let mut frame = Frame {
             flags_by_identifier,
             segment_order: SegmentOrder::of(&segments),
             segments,
-            slots: self.slots,
+            used_flags: Box::default(),
+            used_segments: Box::default(),
+            warnings: Arc::default(),
         };
+        let flags = by_slot(self.slots.flags.len(), compiled_flags, |flag| flag.origin.slot);
+        (frame.used_flags, frame.used_segments) = references::used(&self.slots, &flags, &frame.segments);
         let mut warnings = self.warnings;
-        warnings.extend(references::warnings(&environment));
+        warnings.extend(references::warnings(&self.slots, &flags, &frame));
         warnings.sort_unstable();
         warnings.dedup();
-        Ok((environment, warnings))
+        frame.warnings = warnings.into();
+        Ok(CompiledEnvironment {
+            options: *self.options,
+            flags,
+            frame: Arc::new(frame),
+            expressions: self.expressions,
+            slots: self.slots,
+        })
     }
 
     /// By identifier, the last of each.
@@ -113,7 +120,7 @@ impl<'p> Builder<'p> {
 
     fn segment(&mut self, source: &Source<'_>) -> Result<Arc<CompiledSegment>, CompileError> {
         let slot = Slots::intern(&mut self.slots, Kind::Segment, source.identifier);
-        let before = self.previous.and_then(|previous| previous.segments.get(at(slot))?.as_ref());
+        let before = self.previous.and_then(|previous| previous.frame.segments.get(at(slot))?.as_ref());
         let segment = match before {
             Some(segment) if self.reusable(&segment.origin, source) => Arc::clone(segment),
             _ => {
@@ -138,6 +145,7 @@ impl<'p> Builder<'p> {
 
     fn account(&mut self, origin: &Origin) {
         self.expression_bytes_left = self.expression_bytes_left.saturating_sub(origin.expressions.charged);
+        self.expressions = self.expressions.and(origin.expressions);
         self.warnings.extend_from_slice(&origin.warnings);
     }
 }

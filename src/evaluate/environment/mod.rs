@@ -2,6 +2,7 @@
 
 mod affected;
 mod build;
+mod change;
 mod references;
 mod segment_order;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 pub(super) use self::segment_order::{OrderedComponent, SegmentOrder};
 
 use super::compile::{CompileError, CompileOptions, Source};
-use super::compiled::{CompiledFlag, CompiledSegment};
+use super::compiled::{CompiledFlag, CompiledSegment, ExpressionCost};
 use super::evaluator::Evaluator;
 use super::slots::{Kind, Slot, Slots, at};
 use super::warning::Warning;
@@ -25,10 +26,24 @@ pub struct CompiledEnvironment {
     options: CompileOptions,
     /// By slot; a slot that is only referred to, or whose flag is gone, is empty.
     flags: Box<[Option<Arc<CompiledFlag>>]>,
+    /// What stays as it is when flags change that refer to what they referred to.
+    frame: Arc<Frame>,
+    /// What regular expressions were charged: all of them, and the most that one part must find left.
+    expressions: ExpressionCost,
+}
+
+/// How an environment's parts hang together.
+#[derive(Debug)]
+struct Frame {
     /// The slots of the flags that exist, sorted by identifier.
     flags_by_identifier: Box<[Slot]>,
     segments: Box<[Option<Arc<CompiledSegment>>]>,
-    pub(super) segment_order: SegmentOrder,
+    segment_order: SegmentOrder,
+    /// Which flags and segments others refer to, by slot.
+    used_flags: Box<[bool]>,
+    used_segments: Box<[bool]>,
+    /// See [`CompiledEnvironment::warnings`].
+    warnings: Arc<[Warning]>,
 }
 
 impl CompiledEnvironment {
@@ -50,7 +65,30 @@ impl CompiledEnvironment {
         previous: Option<&Self>,
         options: &CompileOptions,
     ) -> Result<(Self, Vec<Warning>), CompileError> {
-        build::build(flags, segments, previous, options)
+        let environment = build::build(flags, segments, previous, options)?;
+        let warnings = environment.warnings().to_vec();
+        Ok((environment, warnings))
+    }
+
+    /// This environment with these flags, each of which it has, in a new form: what
+    /// [`CompiledEnvironment::compile`] would give. `None` where that needs a look at all of it.
+    ///
+    /// # Errors
+    ///
+    /// A flag has the wrong shape.
+    pub fn with_flags(&self, flags: &[Source<'_>], options: &CompileOptions) -> Result<Option<Self>, CompileError> {
+        change::with_flags(self, flags, options)
+    }
+
+    /// All warnings that the environment gives rise to, sorted.
+    #[must_use]
+    pub fn warnings(&self) -> &Arc<[Warning]> {
+        &self.frame.warnings
+    }
+
+    /// The order of segments that cannot be evaluated as they come.
+    pub(super) fn segment_order(&self) -> &SegmentOrder {
+        &self.frame.segment_order
     }
 
     /// The evaluation of one request: what is known about the target is computed at most once.
@@ -62,7 +100,7 @@ impl CompiledEnvironment {
     /// How many flags there are.
     #[must_use]
     pub fn flag_count(&self) -> usize {
-        self.flags_by_identifier.len()
+        self.frame.flags_by_identifier.len()
     }
 
     /// The identifiers of all flags, sorted by their bytes.
@@ -106,14 +144,14 @@ impl CompiledEnvironment {
 
     /// Every flag, sorted by identifier.
     pub(super) fn flags(&self) -> impl Iterator<Item = &CompiledFlag> {
-        self.flags_by_identifier.iter().filter_map(|&slot| self.flag(slot))
+        self.frame.flags_by_identifier.iter().filter_map(|&slot| self.flag(slot))
     }
 
     pub(super) fn segment(&self, slot: Slot) -> Option<&CompiledSegment> {
-        self.segments.get(at(slot))?.as_deref()
+        self.frame.segments.get(at(slot))?.as_deref()
     }
 
     fn segments(&self) -> impl Iterator<Item = &CompiledSegment> {
-        self.segments.iter().filter_map(Option::as_deref)
+        self.frame.segments.iter().filter_map(Option::as_deref)
     }
 }

@@ -2,37 +2,42 @@
 
 use std::sync::Arc;
 
-use super::CompiledEnvironment;
-use crate::evaluate::compiled::Origin;
+use super::{CompiledEnvironment, Frame};
+use crate::evaluate::compiled::{CompiledFlag, CompiledSegment, Origin};
 use crate::evaluate::graph::components;
-use crate::evaluate::slots::{Names, Slot, at};
+use crate::evaluate::slots::{Names, Slot, Slots, at};
 use crate::evaluate::warning::{Subject, Warning};
 
+type Flags = [Option<Arc<CompiledFlag>>];
+type Segments = [Option<Arc<CompiledSegment>>];
+
 /// The warnings that no flag or segment can give by itself.
-pub(super) fn warnings(environment: &CompiledEnvironment) -> Vec<Warning> {
+pub(super) fn warnings(slots: &Slots, flags: &Flags, frame: &Frame) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    for flag in environment.flags() {
-        let missing = flag.origin.uses.flags.iter().filter(|&&slot| environment.flag(slot).is_none());
+    let flag = |slot: Slot| flags.get(at(slot)).and_then(Option::as_ref);
+    for CompiledFlag { origin, .. } in frame.flags_by_identifier.iter().filter_map(|&slot| flag(slot)).map(|it| &**it) {
+        let missing = origin.uses.flags.iter().filter(|&&slot| flag(slot).is_none());
         warnings.extend(missing.map(|&slot| Warning::UnknownPrerequisite {
-            flag: Arc::clone(&flag.origin.identifier),
-            prerequisite: Arc::from(environment.slots.flags.name(slot)),
+            flag: Arc::clone(&origin.identifier),
+            prerequisite: Arc::from(slots.flags.name(slot)),
         }));
-        unknown_segments(environment, &flag.origin, Subject::Flag, &mut warnings);
+        unknown_segments(slots, &frame.segments, origin, Subject::Flag, &mut warnings);
     }
-    for segment in environment.segments() {
-        unknown_segments(environment, &segment.origin, Subject::Segment, &mut warnings);
+    for segment in frame.segments.iter().flatten() {
+        unknown_segments(slots, &frame.segments, &segment.origin, Subject::Segment, &mut warnings);
     }
-    for component in
-        components(environment.flags.len(), |slot| environment.flag(slot).map_or(&[], |flag| &flag.origin.uses.flags))
-    {
-        if component.cyclic {
-            let flags = sorted_names(&environment.slots.flags, &component.members);
-            warnings.push(Warning::PrerequisiteCycle { flags });
+    // Without a reference there is no circle.
+    if frame.used_flags.contains(&true) {
+        for component in components(flags.len(), |slot| flag(slot).map_or(&[], |flag| &flag.origin.uses.flags)) {
+            if component.cyclic {
+                let flags = sorted_names(&slots.flags, &component.members);
+                warnings.push(Warning::PrerequisiteCycle { flags });
+            }
         }
     }
-    for component in &environment.segment_order.components {
+    for component in &frame.segment_order.components {
         if component.cyclic {
-            let segments = sorted_names(&environment.slots.segments, &component.members);
+            let segments = sorted_names(&slots.segments, &component.members);
             warnings.push(Warning::SegmentCycle { segments });
         }
     }
@@ -40,16 +45,30 @@ pub(super) fn warnings(environment: &CompiledEnvironment) -> Vec<Warning> {
 }
 
 fn unknown_segments(
-    environment: &CompiledEnvironment,
+    slots: &Slots,
+    segments: &Segments,
     origin: &Origin,
     subject: impl Fn(Arc<str>) -> Subject,
     warnings: &mut Vec<Warning>,
 ) {
-    let missing = origin.uses.segments.iter().filter(|&&slot| environment.segment(slot).is_none());
+    let missing = origin.uses.segments.iter().filter(|&&slot| segments.get(at(slot)).is_none_or(Option::is_none));
     warnings.extend(missing.map(|&slot| Warning::UnknownSegment {
         subject: subject(Arc::clone(&origin.identifier)),
-        segment: Arc::from(environment.slots.segments.name(slot)),
+        segment: Arc::from(slots.segments.name(slot)),
     }));
+}
+
+/// Which flags and which segments others refer to, by slot.
+pub(super) fn used(slots: &Slots, flags: &Flags, segments: &Segments) -> (Box<[bool]>, Box<[bool]>) {
+    let (mut used_flags, mut used_segments) = (Marks::new(slots.flags.len()), Marks::new(slots.segments.len()));
+    for origin in flags.iter().flatten().map(|flag| &flag.origin) {
+        used_flags.mark(&origin.uses.flags);
+        used_segments.mark(&origin.uses.segments);
+    }
+    for origin in segments.iter().flatten().map(|segment| &segment.origin) {
+        used_segments.mark(&origin.uses.segments);
+    }
+    (used_flags.marked.into(), used_segments.marked.into())
 }
 
 fn sorted_names(names: &Names, slots: &[Slot]) -> Vec<Arc<str>> {

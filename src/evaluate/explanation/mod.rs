@@ -149,7 +149,7 @@ pub struct SegmentReference {
 }
 
 /// What a segment says about the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SegmentOutcome {
     /// On its list of excluded targets: ends the list of segments.
@@ -159,6 +159,7 @@ pub enum SegmentOutcome {
     /// A member by a rule.
     Rule,
     /// Neither listed nor a member by a rule.
+    #[default]
     NotMember,
     /// There is no such segment: skipped.
     Unknown,

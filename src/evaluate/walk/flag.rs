@@ -3,16 +3,14 @@
 use super::Walk;
 use crate::evaluate::compiled::{Choice, CompiledDistribution, CompiledFlag, CompiledServe};
 use crate::evaluate::explanation::Reason;
-use crate::evaluate::slots::at;
 use crate::evaluate::trace::Trace;
 
 /// What a flag serves by itself, once it was evaluated: the variation's place, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Served(u32);
 
 impl Served {
-    pub(super) const UNKNOWN: Self = Self(u32::MAX);
-    const NOTHING: u32 = u32::MAX - 1;
+    const NOTHING: u32 = u32::MAX;
 
     fn new(place: Option<u32>) -> Self {
         Self(place.unwrap_or(Self::NOTHING))
@@ -35,17 +33,13 @@ impl<'a> Walk<'a> {
 
     /// What the flag serves without regard to its prerequisites; evaluated once per request.
     pub(super) fn serve<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> Option<u32> {
-        let slot = at(flag.origin.slot);
-        match self.served.get(slot) {
-            Some(&served) if served != Served::UNKNOWN => served.place(),
-            _ => {
-                let place = self.choose(flag, trace).place();
-                if let Some(served) = self.served.get_mut(slot) {
-                    *served = Served::new(place);
-                }
-                place
-            }
+        let slot = flag.origin.slot;
+        if let Some(served) = self.scratch.get().served(slot) {
+            return served.place();
         }
+        let place = self.choose(flag, trace).place();
+        self.scratch.get().set_served(slot, Served::new(place));
+        place
     }
 
     fn choose<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> &'a Choice {
@@ -66,7 +60,7 @@ impl<'a> Walk<'a> {
 
     fn target_map<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> &'a Choice {
         for entry in &flag.target_map {
-            let listed = entry.targets.contains(&self.target.identifier, self.identifier_hash);
+            let listed = entry.targets.contains(&self.target.identifier, self.identifier_hash());
             let held = listed || self.in_any(&entry.segments, trace);
             trace.map_entry(entry, listed, held);
             if held {

@@ -3,12 +3,13 @@
 use super::Walk;
 use crate::evaluate::compiled::CompiledFlag;
 use crate::evaluate::explanation::PrerequisiteOutcome;
-use crate::evaluate::slots::{Slot, at};
+use crate::evaluate::slots::Slot;
 use crate::evaluate::trace::{Silent, Trace};
 
 /// Whether a flag's prerequisites are met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Met {
+    #[default]
     Unknown,
     Checking,
     Yes,
@@ -16,7 +17,7 @@ pub(super) enum Met {
 }
 
 /// What follows from one prerequisite of a list.
-enum Next<'a> {
+enum Next {
     /// The list goes on.
     GoOn,
     /// Missing or not evaluable: the list counts as met.
@@ -24,24 +25,24 @@ enum Next<'a> {
     /// Not met, and so is every list that is being checked.
     NotMet,
     /// Met itself; its own prerequisites come next.
-    Descend(&'a CompiledFlag),
+    Descend(Slot),
 }
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     /// Whether a flag's prerequisites are met.
     ///
     /// One that is not met makes all flags on the path not met, since each is a prerequisite of
     /// the one before. So does coming back to a flag on the path; a walk that started from any
     /// of them would come back too, which is why the results can be kept.
-    pub(super) fn prerequisites_met<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> bool {
-        match self.met_so_far(flag.origin.slot) {
+    pub(super) fn prerequisites_met<T: Trace>(&mut self, flag: &CompiledFlag, trace: &mut T) -> bool {
+        match self.scratch.get().met(flag.origin.slot) {
             Met::Yes => return true,
             Met::No => return false,
             Met::Unknown | Met::Checking => {}
         }
-        let mut path = std::mem::take(&mut self.path);
-        path.push((flag, 0));
-        self.set_met(flag, Met::Checking);
+        let mut path = std::mem::take(&mut self.scratch.get().path);
+        path.push((flag.origin.slot, 0));
+        self.scratch.get().set_met(flag.origin.slot, Met::Checking);
         while let Some((current, next)) = path.last_mut() {
             let current = *current;
             let place = *next;
@@ -49,25 +50,28 @@ impl<'a> Walk<'a> {
             match self.prerequisite(current, place, trace) {
                 Next::GoOn => {}
                 Next::ListMet => {
-                    self.set_met(current, Met::Yes);
+                    self.scratch.get().set_met(current, Met::Yes);
                     path.pop();
                 }
                 Next::Descend(flag) => {
-                    self.set_met(flag, Met::Checking);
+                    self.scratch.get().set_met(flag, Met::Checking);
                     path.push((flag, 0));
                 }
                 Next::NotMet => {
                     for (flag, _) in path.drain(..) {
-                        self.set_met(flag, Met::No);
+                        self.scratch.get().set_met(flag, Met::No);
                     }
                 }
             }
         }
-        self.path = path;
-        self.met_so_far(flag.origin.slot) == Met::Yes
+        self.scratch.get().path = path;
+        self.scratch.get().met(flag.origin.slot) == Met::Yes
     }
 
-    fn prerequisite<T: Trace>(&mut self, of: &'a CompiledFlag, place: usize, trace: &mut T) -> Next<'a> {
+    fn prerequisite<T: Trace>(&mut self, of: Slot, place: usize, trace: &mut T) -> Next {
+        let Some(of) = self.environment.flag(of) else {
+            return Next::ListMet;
+        };
         let Some(prerequisite) = of.prerequisites.get(place) else {
             return Next::ListMet;
         };
@@ -81,27 +85,17 @@ impl<'a> Walk<'a> {
             return Next::ListMet;
         };
         let (outcome, next) = if prerequisite.variations.contains(&variation.identifier, variation.hash) {
-            match self.met_so_far(flag.origin.slot) {
+            match self.scratch.get().met(flag.origin.slot) {
                 Met::Yes => (PrerequisiteOutcome::Met, Next::GoOn),
                 Met::No => (PrerequisiteOutcome::OwnNotMet, Next::NotMet),
                 Met::Checking => (PrerequisiteOutcome::Circle, Next::NotMet),
                 Met::Unknown if flag.prerequisites.is_empty() => (PrerequisiteOutcome::Met, Next::GoOn),
-                Met::Unknown => (PrerequisiteOutcome::Met, Next::Descend(flag)),
+                Met::Unknown => (PrerequisiteOutcome::Met, Next::Descend(flag.origin.slot)),
             }
         } else {
             (PrerequisiteOutcome::OtherVariation, Next::NotMet)
         };
         trace.prerequisite(of, prerequisite, Some(&variation.identifier), outcome);
         next
-    }
-
-    fn met_so_far(&self, slot: Slot) -> Met {
-        self.met.get(at(slot)).copied().unwrap_or(Met::Unknown)
-    }
-
-    fn set_met(&mut self, flag: &CompiledFlag, met: Met) {
-        if let Some(place) = self.met.get_mut(at(flag.origin.slot)) {
-            *place = met;
-        }
     }
 }

@@ -4,7 +4,7 @@ use super::Walk;
 use crate::evaluate::compiled::{CompiledSegment, SegmentRules};
 use crate::evaluate::environment::OrderedComponent;
 use crate::evaluate::explanation::SegmentOutcome;
-use crate::evaluate::slots::{Slot, at};
+use crate::evaluate::slots::Slot;
 use crate::evaluate::trace::{Silent, Trace};
 
 impl<'a> Walk<'a> {
@@ -24,30 +24,30 @@ impl<'a> Walk<'a> {
 
     /// What a segment says about the target.
     pub(in crate::evaluate) fn membership(&mut self, slot: Slot) -> SegmentOutcome {
-        if let Some(Some(known)) = self.memberships.get(at(slot)) {
-            return *known;
+        if let Some(known) = self.scratch.get().membership(slot) {
+            return known;
         }
         let Some(segment) = self.environment.segment(slot) else {
             return SegmentOutcome::Unknown;
         };
-        if self.environment.segment_order.is_ordered(slot) {
+        if self.environment.segment_order().is_ordered(slot) {
             self.ordered_segments();
             // They all are known now.
-            return self.memberships.get(at(slot)).copied().flatten().unwrap_or(SegmentOutcome::NotMember);
+            return self.scratch.get().membership(slot).unwrap_or(SegmentOutcome::NotMember);
         }
         // As deep as segments nest, which is limited for those that are not ordered.
         let outcome = self.judge(segment);
-        self.remember(slot, outcome);
+        self.scratch.get().set_membership(slot, outcome);
         outcome
     }
 
     /// The segments that recursion must not enter, each after those it leads to.
     fn ordered_segments(&mut self) {
-        if std::mem::replace(&mut self.ordered_segments_done, true) {
+        if std::mem::replace(&mut self.scratch.get().ordered_segments_done, true) {
             return;
         }
         let environment = self.environment;
-        for component in &environment.segment_order.components {
+        for component in &environment.segment_order().components {
             if component.cyclic {
                 self.circle(component);
                 continue;
@@ -55,7 +55,7 @@ impl<'a> Walk<'a> {
             for &slot in &component.members {
                 if let Some(segment) = environment.segment(slot) {
                     let outcome = self.judge(segment);
-                    self.remember(slot, outcome);
+                    self.scratch.get().set_membership(slot, outcome);
                 }
             }
         }
@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
         let environment = self.environment;
         for &slot in &component.members {
             let listed = environment.segment(slot).and_then(|segment| self.listed(segment));
-            self.remember(slot, listed.unwrap_or(SegmentOutcome::NotMember));
+            self.scratch.get().set_membership(slot, listed.unwrap_or(SegmentOutcome::NotMember));
         }
         let mut to_do: Vec<usize> = (0..component.members.len()).rev().collect();
         let mut waiting = vec![true; component.members.len()];
@@ -79,14 +79,14 @@ impl<'a> Walk<'a> {
             let Some(&slot) = component.members.get(place) else {
                 continue;
             };
-            if self.memberships.get(at(slot)) != Some(&Some(SegmentOutcome::NotMember)) {
+            if self.scratch.get().membership(slot) != Some(SegmentOutcome::NotMember) {
                 continue;
             }
             let Some(segment) = environment.segment(slot) else {
                 continue;
             };
             if self.judge(segment) == SegmentOutcome::Rule {
-                self.remember(slot, SegmentOutcome::Rule);
+                self.scratch.get().set_membership(slot, SegmentOutcome::Rule);
                 for &dependent in component.dependents.get(place).into_iter().flatten() {
                     if let Some(waiting) = waiting.get_mut(dependent).filter(|waiting| !**waiting) {
                         *waiting = true;
@@ -98,11 +98,11 @@ impl<'a> Walk<'a> {
         // Whoever was on the lists from the start was seen by everybody from the start.
     }
 
-    fn listed(&self, segment: &CompiledSegment) -> Option<SegmentOutcome> {
-        let identifier = self.target.identifier.as_str();
-        if segment.excluded.contains(identifier, self.identifier_hash) {
+    fn listed(&mut self, segment: &CompiledSegment) -> Option<SegmentOutcome> {
+        let (identifier, hash) = (self.target.identifier.as_str(), self.identifier_hash());
+        if segment.excluded.contains(identifier, hash) {
             Some(SegmentOutcome::Excluded)
-        } else if segment.included.contains(identifier, self.identifier_hash) {
+        } else if segment.included.contains(identifier, hash) {
             Some(SegmentOutcome::Included)
         } else {
             None
@@ -120,11 +120,5 @@ impl<'a> Walk<'a> {
             SegmentRules::AnyClause(clauses) => clauses.iter().any(|clause| self.holds(clause, &mut Silent)),
         };
         if held { SegmentOutcome::Rule } else { SegmentOutcome::NotMember }
-    }
-
-    fn remember(&mut self, slot: Slot, outcome: SegmentOutcome) {
-        if let Some(place) = self.memberships.get_mut(at(slot)) {
-            *place = Some(outcome);
-        }
     }
 }

@@ -58,7 +58,7 @@ impl Answering {
     pub async fn event(&self, environment: &Environment, target: &Arc<StreamTarget>, entry: &LogEntry) -> Message {
         let plain = || {
             self.unanswered_total.fetch_add(1, Ordering::Relaxed);
-            entry.message.clone()
+            entry.message().clone()
         };
         if entry.key.kind == ItemKind::Flag && entry.kind == ChangeKind::Delete {
             // It has no answer.
@@ -72,10 +72,10 @@ impl Answering {
         };
         let make = || {
             self.evaluated_total.fetch_add(1, Ordering::Relaxed);
-            answered(environment, &snapshot, target, entry).unwrap_or_else(|| entry.message.clone())
+            answered(environment, &snapshot, target, entry).unwrap_or_else(|| entry.message().clone())
         };
         let message = target.shared((entry.position, snapshot.place), make);
-        let answered = message.chunk().len() > entry.message.chunk().len();
+        let answered = message.chunk().len() > entry.message().chunk().len();
         let count = if answered { &self.answered_total } else { &self.unanswered_total };
         count.fetch_add(1, Ordering::Relaxed);
         message
@@ -108,7 +108,7 @@ fn answered(
     }
     let affected = entry.affected_flags(&snapshot.compiled);
     let mut evaluator = snapshot.compiled.evaluator(&target_value);
-    let event = entry.message.event();
+    let event = entry.message().event();
     let (head, tail) = event.split_at_checked(event.len().checked_sub(END.len())?)?;
     if tail != END {
         return None;

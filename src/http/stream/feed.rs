@@ -43,6 +43,15 @@ pub struct Feed {
     _place: OpenPlace,
 }
 
+/// What a stream does next.
+enum Step {
+    Write(Message),
+    /// Its event waits for the answers.
+    Answer,
+    Wait,
+    End,
+}
+
 /// By what the stream is remembered.
 #[derive(Debug)]
 struct Identity {
@@ -90,54 +99,68 @@ impl Feed {
     /// May be dropped before it is ready without losing anything.
     pub async fn next(&mut self) -> Option<Message> {
         loop {
-            if let (Some(entry), Some(target)) = (&self.unanswered, &self.target) {
-                // On the heap, and only for as long as it takes.
-                let answered = Box::pin(self.registry.answering.event(self.cursor.environment(), target, entry));
-                let message = answered.await;
-                self.unanswered = None;
-                return Some(message);
-            }
-            let now = Instant::now();
-            self.note_draining(now);
-            if now >= self.heartbeat_at {
-                self.heartbeat_at = now + HEARTBEAT_EVERY;
-                self.note_standing(now);
-                if let Some(target) = &self.target {
-                    target.forget_old();
-                }
-                return Some(self.heartbeat.clone());
-            }
-            if self.ends_at.is_some_and(|end| now >= end) {
-                return None;
-            }
-            let wait = match self.cursor.next(now) {
-                Next::Tell(entry) => {
-                    self.note_event(&entry.message);
-                    if self.target.is_none() {
-                        return Some(entry.message.clone());
+            match self.step() {
+                Step::Write(message) => return Some(message),
+                Step::End => return None,
+                Step::Answer => {
+                    if let (Some(entry), Some(target)) = (&self.unanswered, &self.target) {
+                        // On the heap, and only for as long as it takes.
+                        let event = Box::pin(self.registry.answering.event(self.cursor.environment(), target, entry));
+                        let message = event.await;
+                        self.unanswered = None;
+                        return Some(message);
                     }
-                    self.unanswered = Some(entry);
-                    continue;
                 }
-                Next::Reload(message) => {
-                    self.note_event(&message);
-                    return Some(message);
-                }
-                Next::Closed(reason) => {
-                    tracing::debug!(reason, "an SDK stream is closed");
-                    return None;
-                }
-                Next::WaitUntil(time) => time,
-            };
-            let until = [wait, self.ends_at].into_iter().flatten().fold(self.heartbeat_at, Instant::min);
-            if self.sleep.deadline() != until {
-                self.sleep.as_mut().reset(until);
-            }
-            tokio::select! {
-                () = self.cursor.changed() => {}
-                () = self.sleep.as_mut() => {}
+                Step::Wait => tokio::select! {
+                    () = self.cursor.changed() => {}
+                    () = self.sleep.as_mut() => {}
+                },
             }
         }
+    }
+
+    /// What there is to do now.
+    fn step(&mut self) -> Step {
+        if self.unanswered.is_some() && self.target.is_some() {
+            return Step::Answer;
+        }
+        let now = Instant::now();
+        self.note_draining(now);
+        if now >= self.heartbeat_at {
+            self.heartbeat_at = now + HEARTBEAT_EVERY;
+            self.note_standing(now);
+            if let Some(target) = &self.target {
+                target.forget_old();
+            }
+            return Step::Write(self.heartbeat.clone());
+        }
+        if self.ends_at.is_some_and(|end| now >= end) {
+            return Step::End;
+        }
+        let wait = match self.cursor.next(now) {
+            Next::Tell(entry) => {
+                self.note_event(entry.message());
+                if self.target.is_none() {
+                    return Step::Write(entry.message().clone());
+                }
+                self.unanswered = Some(entry);
+                return Step::Answer;
+            }
+            Next::Reload(message) => {
+                self.note_event(&message);
+                return Step::Write(message);
+            }
+            Next::Closed(reason) => {
+                tracing::debug!(reason, "an SDK stream is closed");
+                return Step::End;
+            }
+            Next::WaitUntil(time) => time,
+        };
+        let until = [wait, self.ends_at].into_iter().flatten().fold(self.heartbeat_at, Instant::min);
+        if self.sleep.deadline() != until {
+            self.sleep.as_mut().reset(until);
+        }
+        Step::Wait
     }
 
     /// Notes that the stream did not end by an error or a timeout.

@@ -158,7 +158,7 @@ mod tests {
     fn targets_are_bounded() {
         let targets = Arc::new(StreamTargets::default());
         assert!(targets.enter("e", &"x".repeat(MAX_STREAM_TARGET_BYTES + 1), false).is_none());
-        let large = |at: usize| targets.enter("e", &format!("{at:0>width$}", width = MAX_STREAM_TARGET_BYTES), true);
+        let large = |at: usize| targets.enter("e", &format!("{at:0>MAX_STREAM_TARGET_BYTES$}"), true);
         let fit = MAX_STREAM_TARGETS_BYTES / MAX_STREAM_TARGET_BYTES;
         let held: Vec<_> = (0..fit + 10).filter_map(large).collect();
         assert_eq!(held.len(), fit);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
@@ -10,41 +10,47 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use super::body::Detached;
 use crate::http::io::ClientIo;
 
-/// Writes until the stream ends on either side. `permit` counts the
-/// connection and is dropped with it.
-pub async fn write<P>(mut io: ClientIo, mut detached: Box<Detached>, write_timeout: Duration, permit: P) {
-    forget_old_wakers(&mut io).await;
-    let well = write_all(&mut io, &mut detached, write_timeout).await;
-    if well.is_ok() {
-        detached.feed.ended_well();
-    }
-    drop(permit);
+/// A stream with its connection: all that lives as long as it does, in one
+/// place.
+pub struct OpenStream<P> {
+    io: ClientIo,
+    detached: Detached,
+    write_timeout: Duration,
+    /// Counts the connection, and is dropped with it.
+    _permit: P,
 }
 
-async fn write_all(io: &mut ClientIo, detached: &mut Detached, write_timeout: Duration) -> io::Result<()> {
+impl<P> OpenStream<P> {
+    #[must_use]
+    pub fn new(io: ClientIo, detached: Detached, write_timeout: Duration, permit: P) -> Box<Self> {
+        Box::new(OpenStream { io, detached, write_timeout, _permit: permit })
+    }
+}
+
+/// Writes until the stream ends on either side.
+pub async fn write<P>(mut stream: Box<OpenStream<P>>) {
+    forget_old_wakers(&mut stream.io);
     loop {
-        let mut rest = [0; 64];
+        let mut rest = [0; 16];
+        let OpenStream { io, detached, write_timeout, .. } = &mut *stream;
         let message = tokio::select! {
             biased;
             message = detached.feed.next() => message,
-            read = io.read(&mut rest) => {
-                match read? {
-                    // The client has closed its side.
-                    0 => return Ok(()),
-                    // It has nothing to say: what it says is thrown away.
-                    _ => continue,
-                }
-            }
+            read = io.read(&mut rest) => match read {
+                // The client has closed its side.
+                Ok(0) => None,
+                // It has nothing to say: what it says is thrown away.
+                Ok(_) => continue,
+                Err(_) => return,
+            },
         };
-        let Some(message) = message else {
-            return Ok(());
-        };
-        if detached.chunked {
-            write_within(io, message.chunk(), write_timeout).await?;
-        } else {
-            write_within(io, &message.event(), write_timeout).await?;
+        let Some(message) = message else { break };
+        let bytes = if detached.chunked { message.chunk().clone() } else { message.event() };
+        if write_within(io, &bytes, *write_timeout).await.is_err() {
+            return;
         }
     }
+    stream.detached.feed.ended_well();
 }
 
 /// Writes everything, as long as the client takes a byte now and then.
@@ -86,12 +92,9 @@ async fn write_slowly(io: &mut ClientIo, mut bytes: &[u8], limit: Duration) -> i
 
 /// The socket keeps the wakers of the task that had it before, and with them
 /// that task's memory, until it is polled for reading and writing again.
-async fn forget_old_wakers(io: &mut ClientIo) {
-    std::future::poll_fn(|cx: &mut Context<'_>| {
-        let _ = io.tcp().poll_read_ready(cx);
-        let _ = io.tcp().poll_write_ready(cx);
-        let _ = Pin::new(&mut *io).poll_flush(cx);
-        Poll::Ready(())
-    })
-    .await;
+fn forget_old_wakers(io: &mut ClientIo) {
+    let mut nobody = Context::from_waker(Waker::noop());
+    let _ = io.tcp().poll_read_ready(&mut nobody);
+    let _ = io.tcp().poll_write_ready(&mut nobody);
+    let _ = Pin::new(io).poll_flush(&mut nobody);
 }

@@ -10,13 +10,15 @@ use super::Location;
 use super::scan::{Found, Scan, name, scan, unreadable};
 use crate::evaluate::Subject;
 use crate::model::Target;
+use crate::snapshot::abreast;
 use crate::snapshot::archive::{self, Limits, RawTree, Tree, ledger_from_json};
 use crate::snapshot::build::BuildError;
 use crate::snapshot::content::{Content, EnvironmentId};
 use crate::snapshot::item::{Item, ItemKey, ItemKind};
 use crate::snapshot::ledger::ServedVersions;
 use crate::snapshot::report::{Problem, Problems};
-use crate::snapshot::tree::{Part, SourceFile, SourceFiles, locate, read_environment, shared_key_hash};
+use crate::snapshot::reread::{Reading, Remembered};
+use crate::snapshot::tree::{Part, SourceFile, SourceFiles, locate, read_environment_again, shared_key_hash};
 use crate::source::intake::{Delivery, Intake};
 use crate::store::environment::Environment;
 use crate::store::source_status::SourceKind;
@@ -32,6 +34,8 @@ pub const CREDENTIAL: &str = "none";
 pub struct Loaded {
     pub scan: Scan,
     pub environments: BTreeMap<EnvironmentId, Content>,
+    /// From which bytes their items were read.
+    remembered: BTreeMap<EnvironmentId, Remembered>,
     pub served: BTreeMap<EnvironmentId, ServedVersions>,
     /// What the configuration speaks of; a directory of all.
     pub parts: BTreeSet<Part>,
@@ -52,15 +56,30 @@ pub fn load(location: &Location, scan: Scan, previous: Option<&Loaded>) -> Resul
         return load_archive(location, scan, &tree);
     }
     let mut loaded = Loaded { parts: Part::ALL.into(), ..Loaded::default() };
-    let mut problems = Vec::new();
+    let mut changed = Vec::new();
     for (id, parts) in &scan.environments {
         let unchanged = previous.filter(|previous| previous.scan.environments.get(id) == Some(parts));
-        if let Some(content) = unchanged.and_then(|previous| previous.environments.get(id)) {
-            loaded.environments.insert(id.clone(), content.clone());
-            continue;
+        match unchanged.and_then(|previous| previous.environments.get(id)) {
+            Some(content) => {
+                loaded.environments.insert(id.clone(), content.clone());
+                let remembered = unchanged.and_then(|previous| previous.remembered.get(id));
+                loaded.remembered.extend(remembered.map(|remembered| (id.clone(), remembered.clone())));
+            }
+            None => changed.push((id.clone(), parts)),
         }
-        match read_files(parts).and_then(|files| read_environment(&files)) {
-            Ok(content) => drop(loaded.environments.insert(id.clone(), content)),
+    }
+    let read = |(id, parts)| {
+        let mut reading = Reading::after(previous.and_then(|previous| previous.remembered.get(&id)));
+        let content = read_files(parts).and_then(|files| read_environment_again(&files, &mut reading));
+        (id, content.map(|content| (content, reading.end())))
+    };
+    let mut problems = Vec::new();
+    for (id, content) in abreast::each(changed, read) {
+        match content {
+            Ok((content, remembered)) => {
+                loaded.environments.insert(id.clone(), content);
+                loaded.remembered.extend((!remembered.is_empty()).then_some((id, remembered)));
+            }
             Err(more) => problems.extend(more.0),
         }
     }
@@ -86,7 +105,7 @@ fn read_archive(found: &Found, compression: archive::Compression) -> Result<RawT
 fn load_archive(location: &Location, scan: Scan, tree: &RawTree) -> Result<Loaded, Problems> {
     let vouched = tree.manifest.is_some();
     let Tree { environments, served, parts, learnt } = tree.parse(&location.name())?;
-    check(location, Loaded { scan, environments, served, parts, learnt, vouched })
+    check(location, Loaded { scan, environments, served, parts, learnt, vouched, ..Loaded::default() })
 }
 
 fn check(location: &Location, loaded: Loaded) -> Result<Loaded, Problems> {
