@@ -5,9 +5,10 @@
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
-# The C parts of the cryptography library.
+# The C parts of the cryptography library and the allocator.
 RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY .cargo .cargo
 COPY proto proto
 COPY src src
 RUN cargo build --release --locked --bin ff-relay && strip target/release/ff-relay

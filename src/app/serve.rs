@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -115,6 +115,7 @@ impl Relay {
             counts: ApiCounts::default(),
             usage: Arc::clone(&usage),
             unshared: UnsharedAnswers::default(),
+            health: ArcSwapOption::empty(),
             metrics_readers: tokio::sync::Semaphore::new(crate::http::metrics::MAX_READERS),
         };
         let api = Arc::new(api);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::cors::Cors;
+use super::health::RecentHealth;
 use super::hold::Hold;
 use super::stream::registry::StreamRegistry;
 use super::token::TokenKeys;
@@ -48,6 +49,7 @@ pub struct Api {
     /// Threads that read large metrics bodies.
     pub metrics_readers: tokio::sync::Semaphore,
     pub unshared: UnsharedAnswers,
+    pub health: ArcSwapOption<RecentHealth>,
 }
 
 /// Counts that belong to no environment.

@@ -3,6 +3,8 @@
 //! straight from memory.
 
 use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -20,6 +22,17 @@ use crate::store::environment::Environment;
 use crate::store::source_status::{SourceKind, SourceState};
 use crate::store::sync_state::{Phase, StreamState};
 use crate::telemetry::clock::unix_now_ms;
+
+/// Probes that ask within this time of each other get the same answer, so
+/// that a flood of them costs no more than one by one.
+const SHARED_FOR: Duration = Duration::from_millis(2);
+
+/// An answer that was made a moment ago.
+#[derive(Debug)]
+pub struct RecentHealth {
+    at: Instant,
+    body: Bytes,
+}
 
 /// What one environment takes.
 const TYPICAL_ENVIRONMENT_BYTES: usize = 400;
@@ -90,6 +103,23 @@ impl Api {
     /// `GET /health`
     #[must_use]
     pub fn health(&self) -> Answer {
+        let recent = self.health.load();
+        if let Some(recent) = recent.as_ref().filter(|recent| recent.at.elapsed() < SHARED_FOR) {
+            return answer::json(StatusCode::OK, recent.body.clone());
+        }
+        match self.render_health() {
+            Ok(body) => {
+                let body = Bytes::from(body);
+                self.health.store(Some(Arc::new(RecentHealth { at: Instant::now(), body: body.clone() })));
+                answer::json(StatusCode::OK, body)
+            }
+            Err(error) => {
+                Refusal::new(Fault::Internal, format!("the relay's health cannot be shown: {error}")).answer()
+            }
+        }
+    }
+
+    fn render_health(&self) -> serde_json::Result<Vec<u8>> {
         let now_ms = unix_now_ms();
         let source = self.source.state();
         let index = self.store.index();
@@ -123,11 +153,9 @@ impl Api {
             redis: redis.as_deref().map(redis_health::health),
             metrics: if self.settings.mode == "offline" { "accepted and dropped" } else { "forwarded" },
         };
-        if let Err(error) = serde_json::to_writer(&mut body, &health) {
-            return Refusal::new(Fault::Internal, format!("the relay's health cannot be shown: {error}")).answer();
-        }
+        serde_json::to_writer(&mut body, &health)?;
         body.push(b'\n');
-        answer::json(StatusCode::OK, Bytes::from(body))
+        Ok(body)
     }
 }
 

@@ -8,7 +8,7 @@ pub mod configuration;
 pub mod connection;
 pub mod cors;
 pub mod evaluations;
-mod health;
+pub mod health;
 pub mod hold;
 pub mod io;
 pub mod listener;

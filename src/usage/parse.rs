@@ -70,7 +70,11 @@ pub fn read(body: impl Read, sink: &mut impl UsageSink) -> serde_json::Result<()
 /// # Errors
 /// As [`read`].
 pub fn read_slice(body: &[u8], sink: &mut impl UsageSink) -> serde_json::Result<()> {
-    read_from(serde_json::Deserializer::from_slice(body), sink)
+    match std::str::from_utf8(body) {
+        // Checked at once, not text by text.
+        Ok(text) => read_from(serde_json::Deserializer::from_str(text), sink),
+        Err(_) => read_from(serde_json::Deserializer::from_slice(body), sink),
+    }
 }
 
 fn read_from<'de, R: serde_json::de::Read<'de>>(
