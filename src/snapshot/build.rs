@@ -338,3 +338,7 @@ fn history(environment: &EnvironmentId, ledger: &Ledger, changes: &[Change]) -> 
     };
     ChangeLog::new((0..).zip(oldest_first).map(entry).collect())
 }
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;
