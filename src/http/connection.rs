@@ -80,10 +80,14 @@ pub async fn serve_http1(io: ClientIo, site: Site, timeouts: Timeouts, stop: Can
     let mut watch = Watch::new(Arc::clone(&activity), timeouts);
     let mut stopping = Stopping::new(stop);
     let detached = std::future::poll_fn(|cx| {
-        if stopping.begins(cx) {
+        // Before it is told to end: what the client has sent is a request
+        // under way, even if nobody has read it yet.
+        let mut ended = connection.poll_without_shutdown(cx).is_ready();
+        if !ended && stopping.begins(cx) {
             Pin::new(&mut connection).graceful_shutdown();
+            ended = connection.poll_without_shutdown(cx).is_ready();
         }
-        if connection.poll_without_shutdown(cx).is_ready() {
+        if ended {
             return Poll::Ready(None);
         }
         // Only once hyper has written the first bytes: what it still holds
@@ -118,10 +122,12 @@ pub async fn serve_http2(io: ClientIo, site: Site, timeouts: Timeouts, stop: Can
     let mut watch = Watch::new(activity, timeouts);
     let mut stopping = Stopping::new(stop);
     std::future::poll_fn(|cx| {
-        if stopping.begins(cx) {
+        let mut ended = connection.as_mut().poll(cx).is_ready();
+        if !ended && stopping.begins(cx) {
             connection.as_mut().graceful_shutdown();
+            ended = connection.as_mut().poll(cx).is_ready();
         }
-        if connection.as_mut().poll(cx).is_ready() {
+        if ended {
             return Poll::Ready(());
         }
         watch.poll(cx)

@@ -123,6 +123,8 @@ impl Server {
         let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(20));
         let _ = socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive);
         let spoke = tokio::select! {
+            // What came before the end is still answered.
+            biased;
             ready = tokio::time::timeout(self.timeouts.headers, tcp.readable()) => matches!(ready, Ok(Ok(()))),
             () = self.stop.cancelled() => false,
         };
