@@ -29,12 +29,12 @@ const BATCHES: usize = 5;
 const REQUESTS: usize = 50;
 
 /// Allocations of one request, reallocations included.
-const LIST: usize = 15;
-const LIST_GZIP: usize = 15;
-const LIST_UNCHANGED: usize = 15;
-const FLAG: usize = 15;
-const EVALUATION: usize = 39;
-const EVALUATIONS: usize = 43;
+const LIST: usize = 10;
+const LIST_GZIP: usize = 10;
+const LIST_UNCHANGED: usize = 10;
+const FLAG: usize = 10;
+const EVALUATION: usize = 11;
+const EVALUATIONS: usize = 14;
 
 #[test]
 fn requests_allocate_a_small_constant() {

@@ -91,6 +91,12 @@ async fn accept(tcp: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(
     Ok((stream, place))
 }
 
+/// Whether something waits to be read, asked of the system itself.
+fn has_spoken(tcp: &TcpStream) -> bool {
+    let mut first = [std::mem::MaybeUninit::uninit(); 1];
+    socket2::SockRef::from(tcp).peek(&mut first).is_ok_and(|count| count > 0)
+}
+
 struct Server {
     tls: Option<TlsAcceptor>,
     timeouts: Timeouts,
@@ -123,10 +129,10 @@ impl Server {
         let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(20));
         let _ = socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive);
         let spoke = tokio::select! {
-            // What came before the end is still answered.
             biased;
             ready = tokio::time::timeout(self.timeouts.headers, tcp.readable()) => matches!(ready, Ok(Ok(()))),
-            () = self.stop.cancelled() => false,
+            // This task may have come late, not the client.
+            () = self.stop.cancelled() => has_spoken(&tcp),
         };
         if spoke {
             // A task of its own, so that this one's memory goes.

@@ -21,6 +21,10 @@ use crate::telemetry::clock::unix_now_ms;
 /// A little less than the 15 s that SDKs expect at most.
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(14_000);
 
+/// Streams beat at common moments: waking for each alone costs more than its
+/// heartbeat does.
+const HEARTBEAT_GRID_MS: u64 = 200;
+
 /// Yields what a stream has to write, when it has to be written.
 #[derive(Debug)]
 pub struct Feed {
@@ -81,7 +85,9 @@ impl Feed {
         Feed {
             cursor,
             // So that the streams of one moment do not beat together.
-            heartbeat_at: now + HEARTBEAT_EVERY.mul_f64(rng.random_range(0.5..1.0)),
+            heartbeat_at: registry
+                .pace
+                .on_grid(now + HEARTBEAT_EVERY.mul_f64(rng.random_range(0.5..1.0)), HEARTBEAT_GRID_MS),
             ends_at: age.map(|age| now + age),
             draining: false,
             sleep: Box::pin(tokio::time::sleep_until(now)),
@@ -127,7 +133,7 @@ impl Feed {
         let now = Instant::now();
         self.note_draining(now);
         if now >= self.heartbeat_at {
-            self.heartbeat_at = now + HEARTBEAT_EVERY;
+            self.heartbeat_at = self.registry.pace.on_grid(now + HEARTBEAT_EVERY, HEARTBEAT_GRID_MS);
             self.note_standing(now);
             if let Some(target) = &self.target {
                 target.forget_old();

@@ -25,6 +25,14 @@ impl Pace {
         }
     }
 
+    /// The last moment up to `at` that is a multiple of so many milliseconds
+    /// after the start.
+    #[must_use]
+    pub fn on_grid(&self, at: Instant, grid_ms: u64) -> Instant {
+        let since = u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX);
+        self.start + Duration::from_millis(since - since % grid_ms.max(1))
+    }
+
     /// The time of the caller's turn, now or later.
     pub fn turn(&self, now: Instant) -> Instant {
         let now_ns = u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX);
@@ -39,6 +47,15 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_on_the_grid_are_not_later() {
+        let pace = Pace::new(10);
+        let after = |ms| pace.start + Duration::from_millis(ms);
+        for (at, grid, found) in [(0, 200, 0), (199, 200, 0), (200, 200, 200), (1399, 200, 1200), (7, 0, 7)] {
+            assert_eq!(pace.on_grid(after(at), grid), after(found), "{at}");
+        }
+    }
 
     #[test]
     fn turns_are_a_step_apart_and_idle_time_is_not_saved_up() {
