@@ -5,14 +5,15 @@
 //! The gzip form is one member (Python's httpx silently stops after the
 //! first) put together from raw deflate pieces that end in a sync flush.
 
-use std::cell::RefCell;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use flate2::{Compress, Compression, FlushCompress, Status};
+use flate2::FlushCompress;
 use sha2::{Digest as _, Sha256};
 
+pub use super::deflate::CompressError;
+use super::deflate::{deflate, deflated_tail};
 use super::item::Digest;
 
 /// The mean size of a block's text.
@@ -61,11 +62,6 @@ pub struct Fresh {
     pub rows: Range<usize>,
     block: Arc<Block>,
 }
-
-/// The deflate library failed on memory we gave it: never seen.
-#[derive(Debug, thiserror::Error)]
-#[error("a list body could not be compressed")]
-pub struct CompressError;
 
 impl Body {
     /// Makes the body of a list, taking over each block of `previous` whose
@@ -235,63 +231,6 @@ impl Fresh {
         let end = start + length;
         let text = if end < self.block.closed.len() { self.block.closed.slice(start..end) } else { Bytes::new() };
         (text, end + 1)
-    }
-}
-
-thread_local! {
-    /// Its state takes some 300 KB: made for each block anew, it would cost
-    /// more than the block, and leave holes in the heap.
-    static DEFLATER: RefCell<Deflater> =
-        RefCell::new(Deflater { compress: Compress::new(Compression::new(6), false), out: Vec::new() });
-}
-
-struct Deflater {
-    compress: Compress,
-    /// A piece before it is kept.
-    out: Vec<u8>,
-}
-
-/// The end of every list.
-fn deflated_tail(tail: &'static [u8]) -> Result<&'static [u8], CompressError> {
-    static CLOSED: OnceLock<Bytes> = OnceLock::new();
-    static EMPTY: OnceLock<Bytes> = OnceLock::new();
-    let kept = if tail == b"]" { &CLOSED } else { &EMPTY };
-    let made = match kept.get() {
-        Some(made) => return Ok(made),
-        None => deflate(tail, FlushCompress::Finish)?,
-    };
-    Ok(kept.get_or_init(|| made))
-}
-
-fn deflate(text: &[u8], flush: FlushCompress) -> Result<Bytes, CompressError> {
-    DEFLATER.with_borrow_mut(|Deflater { compress, out }| {
-        compress.reset();
-        out.clear();
-        deflate_with(compress, text, flush, out)?;
-        Ok(Bytes::copy_from_slice(out))
-    })
-}
-
-fn deflate_with(
-    compress: &mut Compress,
-    text: &[u8],
-    flush: FlushCompress,
-    out: &mut Vec<u8>,
-) -> Result<(), CompressError> {
-    loop {
-        let done = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
-        out.reserve(1024);
-        let before = out.len();
-        let status = compress.compress_vec(text.get(done..).unwrap_or_default(), out, flush);
-        let status = status.map_err(|_| CompressError)?;
-        let all_in = compress.total_in() == text.len() as u64;
-        // Room was left, so everything is out.
-        if status == Status::StreamEnd || (all_in && out.len() < out.capacity()) {
-            return Ok(());
-        }
-        if out.len() == before && status == Status::BufError && out.capacity() > out.len() {
-            return Err(CompressError);
-        }
     }
 }
 

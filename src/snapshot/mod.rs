@@ -7,6 +7,7 @@ pub mod archive;
 pub mod body;
 pub mod build;
 pub mod content;
+mod deflate;
 pub mod difference;
 pub mod digests;
 pub mod follow;
