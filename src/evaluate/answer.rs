@@ -13,6 +13,7 @@ pub struct FlagAnswer<'a> {
 }
 
 impl<'a> FlagAnswer<'a> {
+    #[inline]
     pub(super) fn new(flag: &'a CompiledFlag, served: Option<u32>) -> Self {
         Self { identifier: &flag.origin.identifier, kind: &flag.kind, variation: flag.variation(served) }
     }
@@ -20,6 +21,7 @@ impl<'a> FlagAnswer<'a> {
 
 impl CompiledFlag {
     /// The variation at a place among the flag's.
+    #[inline]
     pub(super) fn variation(&self, place: Option<u32>) -> Option<&CompiledVariation> {
         self.variations.get(usize::try_from(place?).ok()?)
     }

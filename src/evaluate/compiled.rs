@@ -50,21 +50,24 @@ impl ExpressionCost {
     }
 }
 
+/// In the order in which evaluation looks at it, so that most flags take two lines of the
+/// processor's cache.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct CompiledFlag {
-    pub(super) origin: Origin,
-    pub(super) kind: Box<str>,
     pub(super) on: bool,
-    pub(super) variations: Box<[CompiledVariation]>,
-    pub(super) off: Choice,
-    /// The off variation's place also where its identifier is `""`: an unmet prerequisite looks
-    /// it up all the same.
-    pub(super) off_when_unmet: Option<u32>,
     pub(super) prerequisites: Box<[CompiledPrerequisite]>,
     pub(super) target_map: Box<[MapEntry]>,
     pub(super) rules: Box<[CompiledRule]>,
     pub(super) default_distribution: Option<CompiledDistribution>,
     pub(super) default_variation: Choice,
+    pub(super) variations: Box<[CompiledVariation]>,
+    pub(super) off: Choice,
+    /// The off variation's place also where its identifier is `""`: an unmet prerequisite looks
+    /// it up all the same.
+    pub(super) off_when_unmet: Option<u32>,
+    pub(super) kind: Box<str>,
+    pub(super) origin: Origin,
 }
 
 /// A variation as the configuration names it.
@@ -125,6 +128,7 @@ pub(super) struct Share {
 impl CompiledDistribution {
     /// What a bucket gets: the first share that reaches up to it, else the last one. Bucket 0
     /// stands for a target that is in none.
+    #[inline]
     pub(super) fn choose(&self, bucket: u8) -> &Choice {
         let reached = |share: &&Share| bucket > 0 && share.up_to >= i64::from(bucket);
         let share = self.shares.iter().find(reached).or_else(|| self.shares.last());
@@ -135,14 +139,43 @@ impl CompiledDistribution {
 #[derive(Debug)]
 pub(super) struct CompiledClause {
     pub(super) attribute: Slot,
-    pub(super) op: Box<str>,
     pub(super) test: Test,
-    pub(super) shown: Shown,
 }
 
 /// What a clause asks.
 #[derive(Debug)]
 pub(super) enum Test {
+    /// Of the attribute's text; shared with every clause that asks the same of any attribute.
+    Text(Arc<TextTest>),
+    /// Of the target.
+    Segments(Box<SegmentTest>),
+}
+
+impl CompiledClause {
+    /// The operator and its values, for explanations.
+    pub(super) fn shown(&self) -> (&str, &Shown) {
+        match &self.test {
+            Test::Text(test) => (&test.op, &test.shown),
+            Test::Segments(test) => ("segmentMatch", &test.shown),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct SegmentTest {
+    pub(super) segments: Box<[Slot]>,
+    pub(super) shown: Shown,
+}
+
+#[derive(Debug)]
+pub(super) struct TextTest {
+    pub(super) op: Box<str>,
+    pub(super) comparison: Comparison,
+    pub(super) shown: Shown,
+}
+
+#[derive(Debug)]
+pub(super) enum Comparison {
     /// No values, an unknown operator, an invalid expression.
     Never,
     /// The value, folded.
@@ -153,8 +186,15 @@ pub(super) enum Test {
     Contains(Box<str>),
     In(TextSet),
     Greater(Box<str>),
-    Match(Regex),
-    Segments(Box<[Slot]>),
+    Match(Expression),
+}
+
+/// A regular expression, and what it takes of a budget.
+#[derive(Debug)]
+pub(super) struct Expression {
+    pub(super) regex: Regex,
+    /// The smallest charge within which it can be built, in bytes.
+    pub(super) charge: usize,
 }
 
 /// The first values of a list, for explanations.

@@ -2,7 +2,7 @@ use super::answer::FlagAnswer;
 use super::environment::CompiledEnvironment;
 use super::explanation::{Explanation, explain};
 use super::trace::Silent;
-use super::walk::Walk;
+use super::walk::{Kept, Walk};
 use crate::model::Target;
 
 /// The evaluation of one request: one environment, one target.
@@ -13,24 +13,30 @@ use crate::model::Target;
 pub struct Evaluator<'a> {
     environment: &'a CompiledEnvironment,
     target: &'a Target,
-    walk: Walk<'a>,
+    kept: Kept,
 }
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(environment: &'a CompiledEnvironment, target: &'a Target) -> Self {
-        Self { environment, target, walk: Walk::new(environment, target) }
+        Self { environment, target, kept: Kept::for_evaluation_in(environment) }
+    }
+
+    fn walk(&mut self) -> Walk<'a, '_> {
+        Walk::new(self.environment, self.target, self.kept.get())
     }
 
     /// What a flag answers; `None` when there is no such flag.
     pub fn flag(&mut self, identifier: &str) -> Option<FlagAnswer<'a>> {
         let flag = self.environment.flag_named(identifier)?;
-        Some(FlagAnswer::new(flag, self.walk.answer(flag, &mut Silent)))
+        Some(FlagAnswer::new(flag, self.walk().answer(flag, &mut Silent)))
     }
 
     /// What every flag answers, sorted by the bytes of the flags' identifiers.
     pub fn all(&mut self, mut each: impl FnMut(FlagAnswer<'a>)) {
-        for flag in self.environment.flags() {
-            each(FlagAnswer::new(flag, self.walk.answer(flag, &mut Silent)));
+        let environment = self.environment;
+        let mut walk = self.walk();
+        for flag in environment.flags() {
+            each(FlagAnswer::new(flag, walk.answer(flag, &mut Silent)));
         }
     }
 

@@ -5,13 +5,16 @@
 //! compiled form stays right while others come and go.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hashbrown::DefaultHashBuilder;
 use hashbrown::hash_table::HashTable;
 
-/// Seeded once per process and kept with the slots: sets compiled earlier must agree with it.
+/// Kept with the slots: sets compiled earlier must agree with it.
 pub(super) type Hasher = DefaultHashBuilder;
+
+/// Seeded once per process: environments share sets.
+static HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::default);
 
 /// The slot of a flag, a segment or an attribute, whichever names it comes from.
 pub(super) type Slot = u32;
@@ -28,6 +31,7 @@ impl Names {
         self.names.len()
     }
 
+    #[inline]
     pub(super) fn name(&self, slot: Slot) -> &str {
         self.names.get(at(slot)).map_or("", |name| name)
     }
@@ -48,6 +52,7 @@ impl Names {
 }
 
 /// A slot as an index.
+#[inline]
 pub(super) fn at(slot: Slot) -> usize {
     usize::try_from(slot).unwrap_or(usize::MAX)
 }
@@ -76,7 +81,7 @@ pub(super) const NAME: Slot = 1;
 
 impl Default for Slots {
     fn default() -> Self {
-        let hasher = Hasher::default();
+        let hasher = HASHER.clone();
         let mut attributes = Names::default();
         for name in ["identifier", "name"] {
             attributes.add(name, hasher.hash_one(name), &hasher);

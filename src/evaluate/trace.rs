@@ -7,6 +7,9 @@ use super::explanation::{PrerequisiteOutcome, Reason, SegmentOutcome};
 use super::slots::Slot;
 
 pub(super) trait Trace {
+    /// False: nobody watches, and what is only to be reported need not be found out.
+    const WATCHES: bool = true;
+
     fn prerequisite(
         &mut self,
         _of: &CompiledFlag,
@@ -35,4 +38,6 @@ pub(super) trait Trace {
 /// Nobody watches.
 pub(super) struct Silent;
 
-impl Trace for Silent {}
+impl Trace for Silent {
+    const WATCHES: bool = false;
+}

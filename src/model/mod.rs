@@ -4,6 +4,7 @@
 //! ignored, and `null` or nothing at all stands for the default of any field. A field of another
 //! shape (a string where a list belongs) is an error. Field names are camelCase and exact.
 
+mod attributes;
 mod clause;
 mod flag;
 pub mod json;
@@ -13,6 +14,7 @@ mod segment;
 mod serve;
 mod target;
 
+pub use attributes::Attributes;
 pub use clause::Clause;
 pub use flag::{FeatureConfig, Prerequisite, Variation, VariationMap};
 pub use segment::{GroupServingRule, Segment};

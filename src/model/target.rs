@@ -1,7 +1,6 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::lenient;
+use super::{Attributes, lenient};
 
 /// Who asks: a user, a device, a service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -18,7 +17,7 @@ pub struct Target {
     pub anonymous: bool,
     /// Whatever else is known about the target, by name.
     #[serde(deserialize_with = "lenient::or_default")]
-    pub attributes: Map<String, Value>,
+    pub attributes: Attributes,
 }
 
 /// A target as lists of targets name it.

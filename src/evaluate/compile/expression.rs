@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
-
 use super::Compiler;
-use crate::evaluate::compiled::ExpressionCost;
+use crate::evaluate::compiled::{Comparison, Expression, ExpressionCost, TextTest};
 use crate::evaluate::regex_dialect::{self, BuildError};
 use crate::evaluate::warning::Warning;
 
@@ -39,21 +37,21 @@ impl Budget {
         self.cost
     }
 
-    fn build(&mut self, expression: &str) -> Result<Regex, Refusal> {
+    fn build(&mut self, expression: &str) -> Result<Expression, Refusal> {
         let translated = regex_dialect::translate(expression).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let mut step = FIRST_STEP;
         loop {
-            let limit = step.min(self.per_expression);
-            let needed = self.cost.charged.saturating_add(limit);
+            let charge = step.min(self.per_expression);
+            let needed = self.cost.charged.saturating_add(charge);
             if needed > self.left {
                 self.cost.clipped = true;
                 return Err(Refusal::BudgetPassed);
             }
             self.cost.needed = self.cost.needed.max(needed);
-            match translated.build(limit) {
+            match translated.build(charge) {
                 Ok(regex) => {
                     self.cost.charged = needed;
-                    return Ok(regex);
+                    return Ok(Expression { regex, charge });
                 }
                 Err(BuildError::TooLarge) if step < self.per_expression => {
                     step = step.saturating_mul(STEP_FACTOR);
@@ -66,8 +64,23 @@ impl Budget {
 }
 
 impl Compiler<'_> {
+    /// Whether a test that was made elsewhere stands for one made here: if the budget has room for
+    /// its expression, which is charged as though it was built here.
+    pub(super) fn may_share(&mut self, test: &TextTest) -> bool {
+        let Comparison::Match(Expression { charge, .. }) = &test.comparison else {
+            return true;
+        };
+        let needed = self.budget.cost.charged.saturating_add(*charge);
+        if needed > self.budget.left {
+            return false;
+        }
+        let needed_most = self.budget.cost.needed.max(needed);
+        (self.budget.cost.charged, self.budget.cost.needed) = (needed, needed_most);
+        true
+    }
+
     /// The compiled expression, or a warning and nothing.
-    pub(super) fn expression(&mut self, expression: &str) -> Option<Regex> {
+    pub(super) fn expression(&mut self, expression: &str) -> Option<Expression> {
         let refusal = match self.budget.build(expression) {
             Ok(regex) => return Some(regex),
             Err(refusal) => refusal,

@@ -4,6 +4,7 @@ mod clause;
 mod expression;
 mod flag;
 mod segment;
+mod shared;
 
 use std::sync::Arc;
 

@@ -134,8 +134,15 @@ impl CompiledEnvironment {
         self.slots.len()
     }
 
+    #[inline]
     pub(super) fn flag(&self, slot: Slot) -> Option<&CompiledFlag> {
         self.flags.get(at(slot))?.as_deref()
+    }
+
+    /// Whether a flag asks for this one.
+    #[inline]
+    pub(super) fn is_prerequisite(&self, flag: Slot) -> bool {
+        self.frame.used_flags.get(at(flag)) == Some(&true)
     }
 
     pub(super) fn flag_named(&self, identifier: &str) -> Option<&CompiledFlag> {
@@ -147,6 +154,7 @@ impl CompiledEnvironment {
         self.frame.flags_by_identifier.iter().filter_map(|&slot| self.flag(slot))
     }
 
+    #[inline]
     pub(super) fn segment(&self, slot: Slot) -> Option<&CompiledSegment> {
         self.frame.segments.get(at(slot))?.as_deref()
     }

@@ -13,7 +13,7 @@ use crate::evaluate::compiled::{
 use crate::evaluate::environment::CompiledEnvironment;
 use crate::evaluate::slots::Slot;
 use crate::evaluate::trace::Trace;
-use crate::evaluate::walk::Walk;
+use crate::evaluate::walk::{Kept, Walk};
 use crate::model::Target;
 
 /// More segments than this are not explained one by one.
@@ -25,7 +25,8 @@ pub(in crate::evaluate) fn explain(
     target: &Target,
     flag: &CompiledFlag,
 ) -> Explanation {
-    let mut walk = Walk::new(environment, target);
+    let mut kept = Kept::for_evaluation_in(environment);
+    let mut walk = Walk::new(environment, target, kept.get());
     let mut record = Record::new(environment, target, flag);
     let served = walk.answer(flag, &mut record);
     let variation = flag.variation(served);
@@ -76,7 +77,7 @@ impl<'a> Record<'a> {
 
     /// Goes through the rules of the segments consulted, which consults more of them. What each
     /// says about the target is known by now, so this does not decide anything.
-    fn segments(&mut self, walk: &mut Walk<'a>) {
+    fn segments(&mut self, walk: &mut Walk<'a, '_>) {
         let mut next = 0;
         while let Some(&slot) = self.consulted.get(next).filter(|_| next < SEGMENTS_EXPLAINED) {
             next += 1;
@@ -163,11 +164,12 @@ impl Trace for Record<'_> {
     }
 
     fn clause(&mut self, clause: &CompiledClause, text: &str, held: bool) {
+        let (op, shown) = clause.shown();
         let step = ClauseStep {
             attribute: self.attribute(clause.attribute),
-            op: clause.op.to_string(),
-            values: texts(&clause.shown),
-            value_count: clause.shown.total,
+            op: op.to_owned(),
+            values: texts(shown),
+            value_count: shown.total,
             text: text.to_owned(),
             segments: std::mem::take(&mut self.references),
             held,

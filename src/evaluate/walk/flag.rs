@@ -21,7 +21,7 @@ impl Served {
     }
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Walk<'a, '_> {
     /// A flag's answer, prerequisites included: the place of a variation.
     pub(in crate::evaluate) fn answer<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> Option<u32> {
         if !flag.prerequisites.is_empty() && !self.prerequisites_met(flag, trace) {
@@ -31,14 +31,18 @@ impl<'a> Walk<'a> {
         self.serve(flag, trace)
     }
 
-    /// What the flag serves without regard to its prerequisites; evaluated once per request.
+    /// What the flag serves without regard to its prerequisites; evaluated once per request where
+    /// others ask for it too.
     pub(super) fn serve<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> Option<u32> {
         let slot = flag.origin.slot;
-        if let Some(served) = self.scratch.get().served(slot) {
+        if !self.environment.is_prerequisite(slot) {
+            return self.choose(flag, trace).place();
+        }
+        if let Some(served) = self.scratch.served(slot) {
             return served.place();
         }
         let place = self.choose(flag, trace).place();
-        self.scratch.get().set_served(slot, Served::new(place));
+        self.scratch.set_served(slot, Served::new(place));
         place
     }
 

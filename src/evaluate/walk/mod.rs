@@ -3,25 +3,27 @@
 mod attributes;
 mod clause;
 mod flag;
+mod held;
 mod prerequisites;
 mod scratch;
 mod segments;
 
-use self::scratch::Borrowed;
+pub(super) use self::scratch::{Kept, Scratch};
 use super::environment::CompiledEnvironment;
 use crate::model::Target;
 
 /// One request's evaluation, and what it knows so far.
 #[derive(Debug)]
-pub(super) struct Walk<'a> {
+pub(super) struct Walk<'a, 's> {
     environment: &'a CompiledEnvironment,
     target: &'a Target,
-    identifier_hash: Option<u64>,
-    scratch: Borrowed,
+    scratch: &'s mut Scratch,
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(environment: &'a CompiledEnvironment, target: &'a Target) -> Self {
-        Self { environment, target, identifier_hash: None, scratch: Borrowed::for_evaluation_in(environment) }
+impl<'a, 's> Walk<'a, 's> {
+    /// `scratch` was begun for this environment, and is this target's since.
+    #[inline]
+    pub(super) fn new(environment: &'a CompiledEnvironment, target: &'a Target, scratch: &'s mut Scratch) -> Self {
+        Self { environment, target, scratch }
     }
 }

@@ -28,50 +28,69 @@ enum Next {
     Descend(Slot),
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     /// Whether a flag's prerequisites are met.
     ///
     /// One that is not met makes all flags on the path not met, since each is a prerequisite of
     /// the one before. So does coming back to a flag on the path; a walk that started from any
     /// of them would come back too, which is why the results can be kept.
     pub(super) fn prerequisites_met<T: Trace>(&mut self, flag: &CompiledFlag, trace: &mut T) -> bool {
-        match self.scratch.get().met(flag.origin.slot) {
+        match self.scratch.met(flag.origin.slot) {
             Met::Yes => return true,
             Met::No => return false,
             Met::Unknown | Met::Checking => {}
         }
-        let mut path = std::mem::take(&mut self.scratch.get().path);
-        path.push((flag.origin.slot, 0));
-        self.scratch.get().set_met(flag.origin.slot, Met::Checking);
+        // Most have one, and that has none of its own: no path is needed.
+        let mut met = None;
+        let mut path = Vec::new();
+        self.scratch.set_met(flag.origin.slot, Met::Checking);
+        for place in 0.. {
+            match self.prerequisite(flag, place, trace) {
+                Next::GoOn => continue,
+                Next::ListMet => met = Some(Met::Yes),
+                Next::NotMet => met = Some(Met::No),
+                Next::Descend(other) => {
+                    path = std::mem::take(&mut self.scratch.path);
+                    path.extend([(flag.origin.slot, place + 1), (other, 0)]);
+                    self.scratch.set_met(other, Met::Checking);
+                }
+            }
+            break;
+        }
+        if let Some(met) = met {
+            self.scratch.set_met(flag.origin.slot, met);
+            return met == Met::Yes;
+        }
         while let Some((current, next)) = path.last_mut() {
             let current = *current;
             let place = *next;
             *next += 1;
-            match self.prerequisite(current, place, trace) {
+            let next = match self.environment.flag(current) {
+                Some(flag) => self.prerequisite(flag, place, trace),
+                None => Next::ListMet,
+            };
+            match next {
                 Next::GoOn => {}
                 Next::ListMet => {
-                    self.scratch.get().set_met(current, Met::Yes);
+                    self.scratch.set_met(current, Met::Yes);
                     path.pop();
                 }
                 Next::Descend(flag) => {
-                    self.scratch.get().set_met(flag, Met::Checking);
+                    self.scratch.set_met(flag, Met::Checking);
                     path.push((flag, 0));
                 }
                 Next::NotMet => {
                     for (flag, _) in path.drain(..) {
-                        self.scratch.get().set_met(flag, Met::No);
+                        self.scratch.set_met(flag, Met::No);
                     }
                 }
             }
         }
-        self.scratch.get().path = path;
-        self.scratch.get().met(flag.origin.slot) == Met::Yes
+        self.scratch.path = path;
+        self.scratch.met(flag.origin.slot) == Met::Yes
     }
 
-    fn prerequisite<T: Trace>(&mut self, of: Slot, place: usize, trace: &mut T) -> Next {
-        let Some(of) = self.environment.flag(of) else {
-            return Next::ListMet;
-        };
+    fn prerequisite<T: Trace>(&mut self, of: &CompiledFlag, place: usize, trace: &mut T) -> Next {
         let Some(prerequisite) = of.prerequisites.get(place) else {
             return Next::ListMet;
         };
@@ -85,7 +104,7 @@ impl Walk<'_> {
             return Next::ListMet;
         };
         let (outcome, next) = if prerequisite.variations.contains(&variation.identifier, variation.hash) {
-            match self.scratch.get().met(flag.origin.slot) {
+            match self.scratch.met(flag.origin.slot) {
                 Met::Yes => (PrerequisiteOutcome::Met, Next::GoOn),
                 Met::No => (PrerequisiteOutcome::OwnNotMet, Next::NotMet),
                 Met::Checking => (PrerequisiteOutcome::Circle, Next::NotMet),

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use super::flag::Served;
+use super::held::Held;
 use super::prerequisites::Met;
 use crate::evaluate::environment::CompiledEnvironment;
 use crate::evaluate::explanation::SegmentOutcome;
@@ -19,13 +20,16 @@ const TEXTS_KEPT: usize = 64 << 10;
 
 /// Rows by slot, as far as an environment had so many.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(in crate::evaluate) struct Scratch {
     /// The current evaluation's; 0 is never one.
     stamp: u32,
+    /// Of the target's identifier.
+    pub(super) identifier_hash: Option<u64>,
     attributes: Vec<Row<Attribute>>,
     memberships: Vec<Row<SegmentOutcome>>,
     served: Vec<Row<Served>>,
     met: Vec<Row<Met>>,
+    pub(super) held: Held,
     /// The attributes' texts, one behind the other.
     texts: String,
     pub(super) ordered_segments_done: bool,
@@ -39,12 +43,25 @@ struct Row<T> {
     known: T,
 }
 
-/// What is known of an attribute: where its text stands, and what was computed from that.
+/// What is known of an attribute: its text, and what was computed from that.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Attribute {
-    pub(super) text: Option<(usize, usize)>,
+    pub(super) text: Text,
     pub(super) hash: Option<u64>,
     pub(super) bucket: Option<u8>,
+}
+
+/// Where an attribute's text stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Text {
+    #[default]
+    Unknown,
+    /// The target has no such attribute.
+    Missing,
+    /// Among the target's attributes, where it is a string.
+    InTarget(usize),
+    /// Among the texts that were written for this evaluation.
+    Written { start: usize, end: usize },
 }
 
 impl Scratch {
@@ -54,9 +71,11 @@ impl Scratch {
         grow(&mut self.memberships, slots.segments.len());
         grow(&mut self.served, slots.flags.len());
         grow(&mut self.met, slots.flags.len());
+        self.identifier_hash = None;
         self.texts.clear();
         self.path.clear();
         self.ordered_segments_done = false;
+        self.held.begin();
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
             // Stamps of four billion evaluations ago would look like this one's.
@@ -64,11 +83,19 @@ impl Scratch {
             self.memberships.fill(Row::default());
             self.served.fill(Row::default());
             self.met.fill(Row::default());
+            self.held.clear();
             self.stamp = 1;
         }
     }
 
+    /// The current evaluation's; never 0.
+    #[inline]
+    pub(super) fn stamp(&self) -> u32 {
+        self.stamp
+    }
+
     /// What is known of an attribute; nothing at first.
+    #[inline]
     pub(super) fn attribute(&mut self, slot: Slot) -> Option<&mut Attribute> {
         let row = self.attributes.get_mut(at(slot))?;
         if row.stamp != self.stamp {
@@ -78,10 +105,12 @@ impl Scratch {
     }
 
     /// What a segment says of the target, once that was found out.
+    #[inline]
     pub(super) fn membership(&self, slot: Slot) -> Option<SegmentOutcome> {
         known(&self.memberships, self.stamp, slot)
     }
 
+    #[inline]
     pub(super) fn set_membership(&mut self, slot: Slot, outcome: SegmentOutcome) {
         set(&mut self.memberships, self.stamp, slot, outcome);
     }
@@ -98,28 +127,25 @@ impl Scratch {
     }
 
     /// How far a flag's prerequisites were checked.
+    #[inline]
     pub(super) fn met(&self, slot: Slot) -> Met {
         known(&self.met, self.stamp, slot).unwrap_or_default()
     }
 
+    #[inline]
     pub(super) fn set_met(&mut self, slot: Slot, met: Met) {
         set(&mut self.met, self.stamp, slot, met);
     }
 
-    /// Keeps an attribute's text, `""` for one that is not there, and says where.
-    pub(super) fn keep(&mut self, attribute: Slot, value: Option<&Value>) -> (usize, usize) {
+    /// Writes the text of a value that is no string.
+    pub(super) fn write(&mut self, value: &Value) -> Text {
         let start = self.texts.len();
-        if let Some(value) = value {
-            write_attribute_text(value, &mut self.texts);
-        }
-        let span = (start, self.texts.len());
-        if let Some(known) = self.attribute(attribute) {
-            known.text = Some(span);
-        }
-        span
+        write_attribute_text(value, &mut self.texts);
+        Text::Written { start, end: self.texts.len() }
     }
 
-    pub(super) fn text(&self, (start, end): (usize, usize)) -> &str {
+    #[inline]
+    pub(super) fn written(&self, start: usize, end: usize) -> &str {
         self.texts.get(start..end).unwrap_or_default()
     }
 }
@@ -150,22 +176,21 @@ thread_local! {
 /// The thread's scratch for as long as one evaluation; a new one where an evaluation runs inside
 /// another.
 #[derive(Debug)]
-pub(super) struct Borrowed(Option<Box<Scratch>>);
+pub(in crate::evaluate) struct Kept(Option<Box<Scratch>>);
 
-impl Borrowed {
-    pub(super) fn for_evaluation_in(environment: &CompiledEnvironment) -> Self {
-        let mut borrowed = Self(KEPT.try_with(Cell::take).unwrap_or_default());
-        borrowed.get().begin(environment);
-        borrowed
+impl Kept {
+    pub(in crate::evaluate) fn for_evaluation_in(environment: &CompiledEnvironment) -> Self {
+        let mut kept = Self(KEPT.try_with(Cell::take).unwrap_or_default());
+        kept.get().begin(environment);
+        kept
     }
 
-    #[inline]
-    pub(super) fn get(&mut self) -> &mut Scratch {
+    pub(in crate::evaluate) fn get(&mut self) -> &mut Scratch {
         self.0.get_or_insert_default()
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for Kept {
     fn drop(&mut self) {
         let mut scratch = self.0.take();
         if let Some(scratch) = scratch.as_mut().filter(|scratch| scratch.texts.capacity() > TEXTS_KEPT) {

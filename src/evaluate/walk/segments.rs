@@ -7,7 +7,7 @@ use crate::evaluate::explanation::SegmentOutcome;
 use crate::evaluate::slots::Slot;
 use crate::evaluate::trace::{Silent, Trace};
 
-impl<'a> Walk<'a> {
+impl<'a> Walk<'a, '_> {
     /// Whether the target is in one of the segments. Being excluded from one ends the list.
     pub(super) fn in_any<T: Trace>(&mut self, segments: &'a [Slot], trace: &mut T) -> bool {
         for &segment in segments {
@@ -24,7 +24,7 @@ impl<'a> Walk<'a> {
 
     /// What a segment says about the target.
     pub(in crate::evaluate) fn membership(&mut self, slot: Slot) -> SegmentOutcome {
-        if let Some(known) = self.scratch.get().membership(slot) {
+        if let Some(known) = self.scratch.membership(slot) {
             return known;
         }
         let Some(segment) = self.environment.segment(slot) else {
@@ -33,17 +33,17 @@ impl<'a> Walk<'a> {
         if self.environment.segment_order().is_ordered(slot) {
             self.ordered_segments();
             // They all are known now.
-            return self.scratch.get().membership(slot).unwrap_or(SegmentOutcome::NotMember);
+            return self.scratch.membership(slot).unwrap_or(SegmentOutcome::NotMember);
         }
         // As deep as segments nest, which is limited for those that are not ordered.
         let outcome = self.judge(segment);
-        self.scratch.get().set_membership(slot, outcome);
+        self.scratch.set_membership(slot, outcome);
         outcome
     }
 
     /// The segments that recursion must not enter, each after those it leads to.
     fn ordered_segments(&mut self) {
-        if std::mem::replace(&mut self.scratch.get().ordered_segments_done, true) {
+        if std::mem::replace(&mut self.scratch.ordered_segments_done, true) {
             return;
         }
         let environment = self.environment;
@@ -55,7 +55,7 @@ impl<'a> Walk<'a> {
             for &slot in &component.members {
                 if let Some(segment) = environment.segment(slot) {
                     let outcome = self.judge(segment);
-                    self.scratch.get().set_membership(slot, outcome);
+                    self.scratch.set_membership(slot, outcome);
                 }
             }
         }
@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
         let environment = self.environment;
         for &slot in &component.members {
             let listed = environment.segment(slot).and_then(|segment| self.listed(segment));
-            self.scratch.get().set_membership(slot, listed.unwrap_or(SegmentOutcome::NotMember));
+            self.scratch.set_membership(slot, listed.unwrap_or(SegmentOutcome::NotMember));
         }
         let mut to_do: Vec<usize> = (0..component.members.len()).rev().collect();
         let mut waiting = vec![true; component.members.len()];
@@ -79,14 +79,14 @@ impl<'a> Walk<'a> {
             let Some(&slot) = component.members.get(place) else {
                 continue;
             };
-            if self.scratch.get().membership(slot) != Some(SegmentOutcome::NotMember) {
+            if self.scratch.membership(slot) != Some(SegmentOutcome::NotMember) {
                 continue;
             }
             let Some(segment) = environment.segment(slot) else {
                 continue;
             };
             if self.judge(segment) == SegmentOutcome::Rule {
-                self.scratch.get().set_membership(slot, SegmentOutcome::Rule);
+                self.scratch.set_membership(slot, SegmentOutcome::Rule);
                 for &dependent in component.dependents.get(place).into_iter().flatten() {
                     if let Some(waiting) = waiting.get_mut(dependent).filter(|waiting| !**waiting) {
                         *waiting = true;

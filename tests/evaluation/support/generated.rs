@@ -3,7 +3,7 @@
 use ff_relay::model::Target;
 use proptest::prelude::*;
 use proptest::sample::select;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 const FLAGS: &[&str] = &["f0", "f1", "f2", "f3", "f4", "f5"];
 const SEGMENTS: &[&str] = &["s0", "s1", "s2", "s3", "s4"];
@@ -137,6 +137,6 @@ pub fn target() -> impl Strategy<Value = Target> {
         identifier,
         name,
         anonymous: false,
-        attributes: attributes.into_iter().collect::<Map<_, _>>(),
+        attributes: attributes.into_iter().collect(),
     })
 }
