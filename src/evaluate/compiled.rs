@@ -50,17 +50,19 @@ impl ExpressionCost {
     }
 }
 
-/// In the order in which evaluation looks at it, so that most flags take two lines of the
-/// processor's cache.
+/// In the order in which evaluation looks at it, and what explanations alone need at the end: most
+/// flags take two lines of the processor's cache.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct CompiledFlag {
     pub(super) on: bool,
+    /// The origin's.
+    pub(super) slot: Slot,
     pub(super) prerequisites: Box<[CompiledPrerequisite]>,
     pub(super) target_map: Box<[MapEntry]>,
     pub(super) rules: Box<[CompiledRule]>,
-    pub(super) default_distribution: Option<CompiledDistribution>,
     pub(super) default_variation: Choice,
+    pub(super) default_distribution: Option<CompiledDistribution>,
     pub(super) variations: Box<[CompiledVariation]>,
     pub(super) off: Choice,
     /// The off variation's place also where its identifier is `""`: an unmet prerequisite looks
@@ -68,17 +70,21 @@ pub(super) struct CompiledFlag {
     pub(super) off_when_unmet: Option<u32>,
     pub(super) kind: Box<str>,
     pub(super) origin: Origin,
+    /// What [`Choice::Unknown`] counts through.
+    pub(super) unknown_variations: Box<[Box<str>]>,
+    /// Of each rule.
+    pub(super) rule_names: Box<[RuleName]>,
 }
 
 /// A variation as the configuration names it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Choice {
     /// `""` or nothing: not a hit.
     Empty,
     /// Its place among the flag's variations.
     Known(u32),
-    /// The flag has no such variation, so no answer.
-    Unknown(Box<str>),
+    /// The flag has no such variation, so no answer. Its place among the flag's unknown ones.
+    Unknown(u32),
 }
 
 #[derive(Debug)]
@@ -97,10 +103,15 @@ pub(super) struct MapEntry {
 
 #[derive(Debug)]
 pub(super) struct CompiledRule {
-    pub(super) identifier: Box<str>,
-    pub(super) priority: i64,
     pub(super) clauses: Box<[CompiledClause]>,
     pub(super) serve: CompiledServe,
+}
+
+/// A rule as explanations name it.
+#[derive(Debug)]
+pub(super) struct RuleName {
+    pub(super) identifier: Box<str>,
+    pub(super) priority: i64,
 }
 
 #[derive(Debug)]
@@ -129,10 +140,10 @@ impl CompiledDistribution {
     /// What a bucket gets: the first share that reaches up to it, else the last one. Bucket 0
     /// stands for a target that is in none.
     #[inline]
-    pub(super) fn choose(&self, bucket: u8) -> &Choice {
+    pub(super) fn choose(&self, bucket: u8) -> Choice {
         let reached = |share: &&Share| bucket > 0 && share.up_to >= i64::from(bucket);
         let share = self.shares.iter().find(reached).or_else(|| self.shares.last());
-        share.map_or(&Choice::Empty, |share| &share.choice)
+        share.map_or(Choice::Empty, |share| share.choice)
     }
 }
 

@@ -1,8 +1,6 @@
 //! What evaluation can be watched by. Answers are computed with [`Silent`], which costs nothing.
 
-use super::compiled::{
-    CompiledClause, CompiledDistribution, CompiledFlag, CompiledPrerequisite, CompiledRule, MapEntry,
-};
+use super::compiled::{CompiledClause, CompiledDistribution, CompiledFlag, CompiledPrerequisite, MapEntry};
 use super::explanation::{PrerequisiteOutcome, Reason, SegmentOutcome};
 use super::slots::Slot;
 
@@ -26,8 +24,8 @@ pub(super) trait Trace {
 
     fn clause(&mut self, _clause: &CompiledClause, _text: &str, _held: bool) {}
 
-    /// A rule was tried; its clauses were reported before.
-    fn rule(&mut self, _rule: &CompiledRule, _held: bool) {}
+    /// The rule at this place was tried; its clauses were reported before.
+    fn rule(&mut self, _place: usize, _held: bool) {}
 
     fn distribution(&mut self, _distribution: &CompiledDistribution, _bucket: u8) {}
 

@@ -50,9 +50,7 @@ impl Api {
         headers: &HeaderMap,
         body: &mut Incoming,
     ) -> Result<(Arc<Environment>, Answer), Refusal> {
-        let body = tokio::time::timeout(request_body::BODY_TIMEOUT, request_body::read(headers, body));
-        let body =
-            body.await.map_err(|_| Refusal::new(Fault::RequestTimeout, "the request body did not come in time"))??;
+        let body = request_body::read(headers, body).await?;
         let credentials = read(&body, self.settings.target_validation, self.usage.registers_targets())?;
         let look = |index: &Index, certain: bool| look(index, certain, &credentials.key_hash);
         let (environment, snapshot) = match self.hold.until(&self.store, Some(&credentials.key_hash), look).await {

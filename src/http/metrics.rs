@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::mpsc;
 
 use super::answer::{self, Answer, Refusal};
@@ -49,21 +49,23 @@ impl Api {
         mut body: Incoming,
     ) -> Result<Answer, Refusal> {
         let encoding = Encoding::of(headers)?;
-        let mut start = Vec::new();
-        let mut ended = false;
+        // Nearly always it comes in one piece.
+        let mut start = BytesMut::from(next_piece(&mut body).await?.unwrap_or_default());
+        let mut ended = body.is_end_stream();
         while start.len() <= READ_IN_PLACE_BYTES && !ended {
             match next_piece(&mut body).await? {
                 Some(piece) => start.extend_from_slice(&piece),
                 None => ended = true,
             }
         }
+        let start = start.freeze();
         if ended && start.iter().all(u8::is_ascii_whitespace) {
             return Err(bad("the request body is empty; send {\"metricsData\":[…],\"targetData\":[…]}"));
         }
         if ended {
             let tally = match encoding {
                 Encoding::Plain => read_in_place(&start, self.usage.body())?,
-                _ => read_all(encoding, start.as_slice(), self.usage.body())?,
+                _ => read_all(encoding, &*start, self.usage.body())?,
             };
             self.usage.take(environment, tally);
         } else {
@@ -75,7 +77,7 @@ impl Api {
         Ok(answer::json(StatusCode::OK, Bytes::from_static(b"null\n")))
     }
 
-    async fn read_large(&self, encoding: Encoding, start: Vec<u8>, body: Incoming) -> Result<BodyTally, Refusal> {
+    async fn read_large(&self, encoding: Encoding, start: Bytes, body: Incoming) -> Result<BodyTally, Refusal> {
         let reading = async {
             let _place = self.metrics_readers.acquire().await;
             read_on_thread(encoding, start, body, self.usage.body()).await
@@ -108,14 +110,14 @@ fn read_all(encoding: Encoding, packed: impl Read + Send, mut tally: BodyTally) 
 
 async fn read_on_thread(
     encoding: Encoding,
-    start: Vec<u8>,
+    start: Bytes,
     mut body: Incoming,
     tally: BodyTally,
 ) -> Result<BodyTally, Refusal> {
     let (pieces, ahead) = mpsc::channel::<Bytes>(PIECES_AHEAD);
     let reader = tokio::task::spawn_blocking(move || {
         let rest = Pieces { ahead, current: Bytes::new() };
-        read_all(encoding, Read::chain(start.as_slice(), rest), tally)
+        read_all(encoding, Read::chain(&*start, rest), tally)
     });
     // A body that breaks off must not look like one that ended: the sender
     // is dropped only after `?` has returned, and the result with it.

@@ -14,6 +14,7 @@ pub mod io;
 pub mod listener;
 pub mod metrics;
 pub mod operations;
+pub mod patience;
 mod redis_health;
 pub mod request_body;
 pub mod route;

@@ -10,6 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
 use super::answer::Refusal;
+use super::patience::within;
 use crate::fault::Fault;
 
 /// Bodies of all routes but `POST /metrics`.
@@ -58,9 +59,7 @@ impl Encoding {
 /// The client was silent too long, or went away.
 pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     loop {
-        let frame = tokio::time::timeout(BODY_TIMEOUT, body.frame())
-            .await
-            .map_err(|_| Refusal::new(Fault::RequestTimeout, "the request body did not come in time"))?;
+        let frame = within(BODY_TIMEOUT, body.frame()).await.ok_or_else(too_late)?;
         match frame {
             None => return Ok(None),
             Some(Err(_)) => return Err(Refusal::new(Fault::InvalidField, "the request body was cut short")),
@@ -73,12 +72,20 @@ pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     }
 }
 
+fn too_late() -> Refusal {
+    Refusal::new(Fault::RequestTimeout, "the request body did not come in time")
+}
+
 /// Reads a whole body of at most [`MAX_BODY_BYTES`], counted as sent and as
-/// inflated.
+/// inflated, within [`BODY_TIMEOUT`].
 ///
 /// # Errors
 /// It is too large, cut short, slow, or not what its encoding says.
 pub async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
+    within(BODY_TIMEOUT, read_all(headers, body)).await.ok_or_else(too_late)?
+}
+
+async fn read_all(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
     let too_large =
         || Refusal::new(Fault::LimitExceeded, format!("the request body is larger than {MAX_BODY_BYTES} bytes"));
     let encoding = Encoding::of(headers)?;

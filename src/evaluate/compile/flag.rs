@@ -4,7 +4,8 @@ use std::sync::Arc;
 use super::clause::shown;
 use super::{CompileError, Compiler, Source};
 use crate::evaluate::compiled::{
-    Choice, CompiledDistribution, CompiledFlag, CompiledPrerequisite, CompiledRule, CompiledServe, MapEntry, Share,
+    Choice, CompiledDistribution, CompiledFlag, CompiledPrerequisite, CompiledRule, CompiledServe, MapEntry, RuleName,
+    Share,
 };
 use crate::evaluate::slots::{Kind, Slot};
 use crate::evaluate::text_set::TextSet;
@@ -28,10 +29,10 @@ pub(in crate::evaluate) fn compile_flag(
         // The first of an identifier counts.
         places.entry(variation.identifier.as_str()).or_insert(at);
     }
-    let mut parts = FlagCompiler { compiler, config: &config, flag, places };
+    let mut parts = FlagCompiler { compiler, config: &config, flag, places, unknown: Vec::new() };
     let prerequisites = config.prerequisites.iter().map(|p| parts.prerequisite(p)).collect();
     let target_map = config.variation_to_target_map.iter().map(|entry| parts.map_entry(entry)).collect();
-    let rules = parts.rules();
+    let (rules, rule_names) = parts.rules();
     let off = parts.choice(&config.off_variation, Place::OffVariation);
     let default = &config.default_serve;
     let default_distribution = default.distribution.as_ref().map(|d| parts.distribution(d, Place::DefaultServe));
@@ -39,7 +40,10 @@ pub(in crate::evaluate) fn compile_flag(
     let variations = parts.variations();
     let off_when_unmet = parts.places.get(config.off_variation.as_str()).copied();
     Ok(CompiledFlag {
+        slot,
         origin: parts.compiler.into_origin(slot, source.digest),
+        unknown_variations: parts.unknown.into_boxed_slice(),
+        rule_names,
         kind: config.kind.as_str().into(),
         on: config.state == "on",
         variations,
@@ -59,6 +63,8 @@ struct FlagCompiler<'c, 'f> {
     flag: Arc<str>,
     /// The variations' places by identifier.
     places: HashMap<&'f str, u32>,
+    /// Variations that are named and are not there.
+    unknown: Vec<Box<str>>,
 }
 
 impl FlagCompiler<'_, '_> {
@@ -82,7 +88,9 @@ impl FlagCompiler<'_, '_> {
             let (flag, variation) = (Arc::clone(&self.flag), Arc::from(variation));
             self.compiler.warn(Warning::UnknownVariation { flag, variation, place });
         }
-        Choice::Unknown(variation.into())
+        self.unknown.push(variation.into());
+        // Fewer than four billion fit in memory.
+        Choice::Unknown(u32::try_from(self.unknown.len() - 1).unwrap_or(u32::MAX))
     }
 
     fn prerequisite(&mut self, prerequisite: &Prerequisite) -> CompiledPrerequisite {
@@ -102,17 +110,17 @@ impl FlagCompiler<'_, '_> {
         }
     }
 
-    fn rules(&mut self) -> Box<[CompiledRule]> {
+    fn rules(&mut self) -> (Box<[CompiledRule]>, Box<[RuleName]>) {
         let mut rules: Vec<_> = self.config.rules.iter().collect();
         // Stable: equal priorities keep the order of the list.
         rules.sort_by_key(|rule| rule.priority);
-        rules.into_iter().map(|rule| self.rule(rule)).collect()
+        let name = |rule: &&ServingRule| RuleName { identifier: rule.rule_id.as_str().into(), priority: rule.priority };
+        let names = rules.iter().map(name).collect();
+        (rules.into_iter().map(|rule| self.rule(rule)).collect(), names)
     }
 
     fn rule(&mut self, rule: &ServingRule) -> CompiledRule {
         CompiledRule {
-            identifier: rule.rule_id.as_str().into(),
-            priority: rule.priority,
             clauses: self.compiler.clauses(&rule.clauses),
             serve: match (&rule.serve.distribution, &rule.serve.variation) {
                 (Some(distribution), _) => CompiledServe::Distribution(self.distribution(distribution, Place::Rule)),

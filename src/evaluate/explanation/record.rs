@@ -7,11 +7,10 @@ use super::{
     SegmentOutcome, SegmentReference, SegmentStep, ShareStep,
 };
 use crate::evaluate::compiled::{
-    Choice, CompiledClause, CompiledDistribution, CompiledFlag, CompiledPrerequisite, CompiledRule, MapEntry,
-    SegmentRules, Shown,
+    Choice, CompiledClause, CompiledDistribution, CompiledFlag, CompiledPrerequisite, MapEntry, SegmentRules, Shown,
 };
 use crate::evaluate::environment::CompiledEnvironment;
-use crate::evaluate::slots::Slot;
+use crate::evaluate::slots::{Slot, at};
 use crate::evaluate::trace::Trace;
 use crate::evaluate::walk::{Kept, Walk};
 use crate::model::Target;
@@ -112,14 +111,13 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn variation(&self, choice: &Choice) -> String {
-        match choice {
-            Choice::Empty => String::new(),
-            Choice::Known(place) => {
-                self.flag.variation(Some(*place)).map_or_else(String::new, |known| known.identifier.to_string())
-            }
-            Choice::Unknown(variation) => variation.to_string(),
-        }
+    fn variation(&self, choice: Choice) -> String {
+        let identifier = match choice {
+            Choice::Empty => None,
+            Choice::Known(place) => self.flag.variation(Some(place)).map(|known| &known.identifier),
+            Choice::Unknown(place) => self.flag.unknown_variations.get(at(place)),
+        };
+        identifier.map(ToString::to_string).unwrap_or_default()
     }
 
     fn attribute(&self, slot: Slot) -> String {
@@ -158,7 +156,7 @@ impl Trace for Record<'_> {
     }
 
     fn map_entry(&mut self, entry: &MapEntry, listed: bool, held: bool) {
-        let variation = self.variation(&entry.choice);
+        let variation = self.variation(entry.choice);
         let segments = std::mem::take(&mut self.references);
         self.explanation.target_map.push(MapStep { variation, listed, segments, held });
     }
@@ -177,9 +175,10 @@ impl Trace for Record<'_> {
         self.clauses.push(step);
     }
 
-    fn rule(&mut self, rule: &CompiledRule, held: bool) {
+    fn rule(&mut self, place: usize, held: bool) {
         let clauses = std::mem::take(&mut self.clauses);
-        let (rule, priority) = (rule.identifier.to_string(), rule.priority);
+        let name = self.flag.rule_names.get(place);
+        let (rule, priority) = name.map(|name| (name.identifier.to_string(), name.priority)).unwrap_or_default();
         self.explanation.rules.push(RuleStep { rule, priority, clauses, held });
     }
 
@@ -189,7 +188,7 @@ impl Trace for Record<'_> {
             bucket_by: self.attribute(distribution.bucket_by),
             bucket: (bucket > 0).then_some(bucket),
             shares: shares
-                .map(|share| ShareStep { variation: self.variation(&share.choice), weight: share.weight })
+                .map(|share| ShareStep { variation: self.variation(share.choice), weight: share.weight })
                 .collect(),
             variation: self.variation(distribution.choose(bucket)),
         };

@@ -34,7 +34,7 @@ impl<'a> Walk<'a, '_> {
     /// What the flag serves without regard to its prerequisites; evaluated once per request where
     /// others ask for it too.
     pub(super) fn serve<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> Option<u32> {
-        let slot = flag.origin.slot;
+        let slot = flag.slot;
         if !self.environment.is_prerequisite(slot) {
             return self.choose(flag, trace).place();
         }
@@ -46,10 +46,10 @@ impl<'a> Walk<'a, '_> {
         place
     }
 
-    fn choose<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> &'a Choice {
+    fn choose<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> Choice {
         if !flag.on {
             trace.reason(Reason::Off);
-            return &flag.off;
+            return flag.off;
         }
         let (choice, reason) = match self.target_map(flag, trace) {
             Choice::Empty => match self.rules(flag, trace) {
@@ -62,23 +62,23 @@ impl<'a> Walk<'a, '_> {
         choice
     }
 
-    fn target_map<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> &'a Choice {
+    fn target_map<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> Choice {
         for entry in &flag.target_map {
             let listed = entry.targets.contains(&self.target.identifier, self.identifier_hash());
             let held = listed || self.in_any(&entry.segments, trace);
             trace.map_entry(entry, listed, held);
             if held {
                 // Also where it is "", which leaves the rules to decide.
-                return &entry.choice;
+                return entry.choice;
             }
         }
-        &Choice::Empty
+        Choice::Empty
     }
 
-    fn rules<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> &'a Choice {
-        for rule in &flag.rules {
+    fn rules<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> Choice {
+        for (place, rule) in flag.rules.iter().enumerate() {
             let held = self.all_hold(&rule.clauses, trace);
-            trace.rule(rule, held);
+            trace.rule(place, held);
             if !held {
                 continue;
             }
@@ -88,21 +88,21 @@ impl<'a> Walk<'a, '_> {
                 CompiledServe::Distribution(distribution) => {
                     return self.distribute(distribution, trace);
                 }
-                CompiledServe::Variation(choice) => return choice,
+                CompiledServe::Variation(choice) => return *choice,
             }
         }
-        &Choice::Empty
+        Choice::Empty
     }
 
-    fn default<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> (&'a Choice, Reason) {
+    fn default<T: Trace>(&mut self, flag: &'a CompiledFlag, trace: &mut T) -> (Choice, Reason) {
         let distribution = flag.default_distribution.as_ref();
-        match distribution.map_or(&Choice::Empty, |distribution| self.distribute(distribution, trace)) {
-            Choice::Empty => (&flag.default_variation, Reason::DefaultVariation),
+        match distribution.map_or(Choice::Empty, |distribution| self.distribute(distribution, trace)) {
+            Choice::Empty => (flag.default_variation, Reason::DefaultVariation),
             choice => (choice, Reason::DefaultDistribution),
         }
     }
 
-    fn distribute<T: Trace>(&mut self, distribution: &'a CompiledDistribution, trace: &mut T) -> &'a Choice {
+    fn distribute<T: Trace>(&mut self, distribution: &'a CompiledDistribution, trace: &mut T) -> Choice {
         let bucket = self.bucket(distribution.bucket_by);
         trace.distribution(distribution, bucket);
         distribution.choose(bucket)
@@ -110,9 +110,9 @@ impl<'a> Walk<'a, '_> {
 }
 
 impl Choice {
-    fn place(&self) -> Option<u32> {
+    fn place(self) -> Option<u32> {
         match self {
-            Self::Known(place) => Some(*place),
+            Self::Known(place) => Some(place),
             Self::Empty | Self::Unknown(_) => None,
         }
     }

@@ -35,7 +35,7 @@ impl Walk<'_, '_> {
     /// the one before. So does coming back to a flag on the path; a walk that started from any
     /// of them would come back too, which is why the results can be kept.
     pub(super) fn prerequisites_met<T: Trace>(&mut self, flag: &CompiledFlag, trace: &mut T) -> bool {
-        match self.scratch.met(flag.origin.slot) {
+        match self.scratch.met(flag.slot) {
             Met::Yes => return true,
             Met::No => return false,
             Met::Unknown | Met::Checking => {}
@@ -43,7 +43,7 @@ impl Walk<'_, '_> {
         // Most have one, and that has none of its own: no path is needed.
         let mut met = None;
         let mut path = Vec::new();
-        self.scratch.set_met(flag.origin.slot, Met::Checking);
+        self.scratch.set_met(flag.slot, Met::Checking);
         for place in 0.. {
             match self.prerequisite(flag, place, trace) {
                 Next::GoOn => continue,
@@ -51,14 +51,14 @@ impl Walk<'_, '_> {
                 Next::NotMet => met = Some(Met::No),
                 Next::Descend(other) => {
                     path = std::mem::take(&mut self.scratch.path);
-                    path.extend([(flag.origin.slot, place + 1), (other, 0)]);
+                    path.extend([(flag.slot, place + 1), (other, 0)]);
                     self.scratch.set_met(other, Met::Checking);
                 }
             }
             break;
         }
         if let Some(met) = met {
-            self.scratch.set_met(flag.origin.slot, met);
+            self.scratch.set_met(flag.slot, met);
             return met == Met::Yes;
         }
         while let Some((current, next)) = path.last_mut() {
@@ -87,7 +87,7 @@ impl Walk<'_, '_> {
             }
         }
         self.scratch.path = path;
-        self.scratch.met(flag.origin.slot) == Met::Yes
+        self.scratch.met(flag.slot) == Met::Yes
     }
 
     fn prerequisite<T: Trace>(&mut self, of: &CompiledFlag, place: usize, trace: &mut T) -> Next {
@@ -104,12 +104,12 @@ impl Walk<'_, '_> {
             return Next::ListMet;
         };
         let (outcome, next) = if prerequisite.variations.contains(&variation.identifier, variation.hash) {
-            match self.scratch.met(flag.origin.slot) {
+            match self.scratch.met(flag.slot) {
                 Met::Yes => (PrerequisiteOutcome::Met, Next::GoOn),
                 Met::No => (PrerequisiteOutcome::OwnNotMet, Next::NotMet),
                 Met::Checking => (PrerequisiteOutcome::Circle, Next::NotMet),
                 Met::Unknown if flag.prerequisites.is_empty() => (PrerequisiteOutcome::Met, Next::GoOn),
-                Met::Unknown => (PrerequisiteOutcome::Met, Next::Descend(flag.origin.slot)),
+                Met::Unknown => (PrerequisiteOutcome::Met, Next::Descend(flag.slot)),
             }
         } else {
             (PrerequisiteOutcome::OtherVariation, Next::NotMet)
