@@ -23,6 +23,9 @@ use crate::store::environment::Environment;
 use crate::store::targets::{MAX_TARGET_BYTES, StoredTarget};
 use crate::telemetry::clock::unix_now_s;
 
+/// Most targets are not longer.
+const TYPICAL_TARGET_BYTES: usize = 512;
+
 /// What an SDK sends.
 #[derive(Debug)]
 struct Credentials {
@@ -107,16 +110,17 @@ fn read(body: &[u8], validate: bool, keep_key: bool) -> Result<Credentials, Refu
         return Err(bad("the request body is empty; send {\"apiKey\":\"…\"}"));
     }
     let text = std::str::from_utf8(body).map_err(|_| bad("the request body is not UTF-8"))?;
-    let json = Json::parse(text).map_err(|error| bad(format!("the request body is not JSON: {error}")))?;
+    let mut json = Json::parse(text).map_err(|error| bad(format!("the request body is not JSON: {error}")))?;
     if !matches!(json, Json::Object(_)) {
         return Err(bad("the request body must be a JSON object"));
     }
+    let target = take_member(&mut json, "target");
     let key = match member(&json, "apiKey") {
         Some(Json::String(key)) if !key.is_empty() => key,
         Some(Json::String(_) | Json::Null) | None => return Err(bad("apiKey is missing or empty")),
         Some(_) => return Err(bad("apiKey must be a string")),
     };
-    let target = match member(&json, "target") {
+    let target = match target {
         None | Some(Json::Null) => None,
         Some(target @ Json::Object(_)) => Some(read_target(target, validate)?),
         Some(_) => return Err(bad("target must be an object")),
@@ -133,8 +137,20 @@ fn member<'a, 'b>(json: &'b Json<'a>, name: &str) -> Option<&'b Json<'a>> {
     }
 }
 
-fn read_target(json: &Json<'_>, validate: bool) -> Result<SentTarget, Refusal> {
-    let text = |name: &str| match member(json, name) {
+/// A member by its name in any case, taken out; of several the last.
+fn take_member<'a>(json: &mut Json<'a>, name: &str) -> Option<Json<'a>> {
+    match json {
+        Json::Object(members) => {
+            let place = members.iter().rposition(|(key, _)| key.eq_ignore_ascii_case(name))?;
+            Some(members.remove(place).1)
+        }
+        _ => None,
+    }
+}
+
+fn read_target(mut json: Json<'_>, validate: bool) -> Result<SentTarget, Refusal> {
+    let attributes = take_member(&mut json, "attributes");
+    let text = |name: &str| match member(&json, name) {
         None | Some(Json::Null) => Ok(String::new()),
         Some(Json::String(text)) => Ok(text.to_string()),
         Some(_) => Err(bad(format!("target.{name} must be a string"))),
@@ -147,17 +163,18 @@ fn read_target(json: &Json<'_>, validate: bool) -> Result<SentTarget, Refusal> {
     }
     let mut plain =
         vec![("identifier".into(), Json::String((&*identifier).into())), ("name".into(), Json::String(name.into()))];
-    match member(json, "anonymous") {
+    match member(&json, "anonymous") {
         None | Some(Json::Null) => {}
         Some(Json::Bool(anonymous)) => plain.push(("anonymous".into(), Json::Bool(*anonymous))),
         Some(_) => return Err(bad("target.anonymous must be true or false")),
     }
-    match member(json, "attributes") {
+    match attributes {
         None | Some(Json::Null) => {}
-        Some(attributes @ Json::Object(_)) => plain.push(("attributes".into(), attributes.clone())),
+        Some(attributes @ Json::Object(_)) => plain.push(("attributes".into(), attributes)),
         Some(_) => return Err(bad("target.attributes must be an object")),
     }
-    let json = Json::Object(plain).compact();
+    let mut json = String::with_capacity(TYPICAL_TARGET_BYTES);
+    Json::Object(plain).write_compact(&mut json);
     if json.len() > MAX_TARGET_BYTES {
         return Err(bad(format!("the target is larger than {MAX_TARGET_BYTES} bytes")));
     }

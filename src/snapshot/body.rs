@@ -1,4 +1,4 @@
-//! Ready list bodies: rows of shared blocks of about 64 KiB, plain and
+//! Ready list bodies: rows of shared blocks of about 32 KiB, plain and
 //! deflated, so that one changed item costs one block and a request costs
 //! no work that grows with the list.
 //!
@@ -17,7 +17,10 @@ use super::deflate::{deflate, deflated_tail};
 use super::item::Digest;
 
 /// The mean size of a block's text.
-const BLOCK_BYTES: u64 = 64 * 1024;
+const BLOCK_BYTES: u64 = 32 * 1024;
+
+/// Compressed frames have about this size.
+const FRAME_BYTES: usize = 64 * 1024;
 
 /// One element of a list.
 #[derive(Clone, Copy, Debug)]
@@ -156,16 +159,16 @@ fn merge_small(frames: Vec<Bytes>) -> Vec<Bytes> {
     vec![joined(&frames)]
 }
 
-/// Compressed pieces are small, and each would be a write of its own: frames
-/// of about a block's size are copied from them.
+/// Compressed pieces are small, and each would be a write of its own: larger
+/// frames are copied from them.
 fn merge(pieces: Vec<Bytes>) -> Vec<Bytes> {
     let mut frames = Vec::new();
     let mut rest = pieces.as_slice();
     while !rest.is_empty() {
         let mut length = 0;
         let fits = |piece: &&Bytes| {
-            length += piece.len() as u64;
-            length <= BLOCK_BYTES
+            length += piece.len();
+            length <= FRAME_BYTES
         };
         let (these, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
         frames.push(joined(these));
@@ -249,11 +252,11 @@ fn chunks<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<&'r [Row<'a>]> {
     chunks
 }
 
-/// A list may be cut before an item that is longer than this: of each 64 KiB
+/// A list may be cut before an item that is longer than this: of each 32 KiB
 /// of text about one is.
 #[must_use]
 pub fn cut_of(identifier: &str) -> u16 {
-    // The remainder is below 64 Ki.
+    // The remainder is below 32 Ki.
     u16::try_from(fnv1a(identifier) % BLOCK_BYTES).unwrap_or(u16::MAX)
 }
 

@@ -167,8 +167,8 @@ impl ChangeLog {
         ChangeLog { entries }
     }
 
-    /// This log with newer changes: an item that changed again moves, and one
-    /// that is not `remembered` any more goes.
+    /// This log with changes of a later place: an item that changed again
+    /// moves, and one that is not `remembered` any more goes.
     #[must_use]
     pub fn with(&self, newer: Vec<Arc<LogEntry>>, remembered: impl Fn(&ItemKey) -> bool) -> Self {
         let keys: std::collections::HashSet<&ItemKey> = newer.iter().map(|entry| &entry.key).collect();
@@ -178,10 +178,12 @@ impl ChangeLog {
             _ => keys.contains(key),
         };
         let stays = |entry: &&Arc<LogEntry>| !is_newer(&entry.key) && remembered(&entry.key);
-        let mut entries: Vec<_> = self.entries.iter().filter(stays).cloned().collect();
+        let mut entries = Vec::with_capacity(self.entries.len() + newer.len());
+        entries.extend(self.entries.iter().filter(stays).cloned());
         drop(keys);
-        entries.extend(newer);
-        ChangeLog::new(entries)
+        // Behind all that were there.
+        entries.extend(ChangeLog::new(newer).entries);
+        ChangeLog { entries }
     }
 
     /// The first entry behind a place.

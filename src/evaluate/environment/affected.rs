@@ -20,18 +20,18 @@ impl CompiledEnvironment {
         if !self.anyone_uses(changed_flags, changed_segments) {
             return named().into_iter().collect();
         }
-        let mut users = Users::of(self);
+        let mut reached = Reached::none(self.frame.users.get_or_init(|| Users::of(self)));
         for segment in changed_segments {
-            users.reach_segment(self.slots.find(Kind::Segment, segment));
+            reached.segment(self.slots.find(Kind::Segment, segment));
         }
-        users.spread_segments();
+        reached.spread_segments();
         for flag in changed_flags {
-            users.reach_flag(self.slots.find(Kind::Flag, flag));
+            reached.flag(self.slots.find(Kind::Flag, flag));
         }
-        users.spread_flags();
+        reached.spread_flags();
 
         let mut affected = named();
-        let reached = users.flag_reached.iter().zip(&self.flags).filter(|(reached, _)| **reached);
+        let reached = reached.flags.iter().zip(&self.flags).filter(|(reached, _)| **reached);
         affected.extend(reached.filter_map(|(_, flag)| Some(Arc::clone(&flag.as_ref()?.origin.identifier))));
         affected.into_iter().collect()
     }
@@ -44,13 +44,20 @@ impl CompiledEnvironment {
     }
 }
 
-/// Who refers to whom, backwards, and who was reached so far.
-struct Users {
+/// Who refers to whom, backwards, by slot: the same for as long as everybody refers to what they
+/// did.
+#[derive(Debug)]
+pub(super) struct Users {
     flags_of_flag: Vec<Vec<Slot>>,
     flags_of_segment: Vec<Vec<Slot>>,
     segments_of_segment: Vec<Vec<Slot>>,
-    flag_reached: Vec<bool>,
-    segment_reached: Vec<bool>,
+}
+
+/// Who was reached so far.
+struct Reached<'u> {
+    users: &'u Users,
+    flags: Vec<bool>,
+    segments: Vec<bool>,
     flags_to_do: Vec<Slot>,
     segments_to_do: Vec<Slot>,
 }
@@ -62,10 +69,6 @@ impl Users {
             flags_of_flag: vec![Vec::new(); flags],
             flags_of_segment: vec![Vec::new(); segments],
             segments_of_segment: vec![Vec::new(); segments],
-            flag_reached: vec![false; flags],
-            segment_reached: vec![false; segments],
-            flags_to_do: Vec::new(),
-            segments_to_do: Vec::new(),
         };
         for origin in environment.flags().map(|flag| &flag.origin) {
             note(&mut users.flags_of_flag, &origin.uses.flags, origin.slot);
@@ -76,30 +79,42 @@ impl Users {
         }
         users
     }
+}
 
-    fn reach_flag(&mut self, slot: Option<Slot>) {
-        reach(&mut self.flag_reached, &mut self.flags_to_do, slot);
+impl<'u> Reached<'u> {
+    fn none(users: &'u Users) -> Self {
+        Self {
+            users,
+            flags: vec![false; users.flags_of_flag.len()],
+            segments: vec![false; users.flags_of_segment.len()],
+            flags_to_do: Vec::new(),
+            segments_to_do: Vec::new(),
+        }
     }
 
-    fn reach_segment(&mut self, slot: Option<Slot>) {
-        reach(&mut self.segment_reached, &mut self.segments_to_do, slot);
+    fn flag(&mut self, slot: Option<Slot>) {
+        reach(&mut self.flags, &mut self.flags_to_do, slot);
+    }
+
+    fn segment(&mut self, slot: Option<Slot>) {
+        reach(&mut self.segments, &mut self.segments_to_do, slot);
     }
 
     fn spread_segments(&mut self) {
         while let Some(segment) = self.segments_to_do.pop() {
-            for &user in self.segments_of_segment.get(at(segment)).into_iter().flatten() {
-                reach(&mut self.segment_reached, &mut self.segments_to_do, Some(user));
+            for &user in self.users.segments_of_segment.get(at(segment)).into_iter().flatten() {
+                self.segment(Some(user));
             }
-            for &user in self.flags_of_segment.get(at(segment)).into_iter().flatten() {
-                reach(&mut self.flag_reached, &mut self.flags_to_do, Some(user));
+            for &user in self.users.flags_of_segment.get(at(segment)).into_iter().flatten() {
+                self.flag(Some(user));
             }
         }
     }
 
     fn spread_flags(&mut self) {
         while let Some(flag) = self.flags_to_do.pop() {
-            for &user in self.flags_of_flag.get(at(flag)).into_iter().flatten() {
-                reach(&mut self.flag_reached, &mut self.flags_to_do, Some(user));
+            for &user in self.users.flags_of_flag.get(at(flag)).into_iter().flatten() {
+                self.flag(Some(user));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Puts an environment together from new and unchanged parts.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::references;
 use super::segment_order::SegmentOrder;
@@ -67,6 +67,7 @@ impl<'p> Builder<'p> {
             segments,
             used_flags: Box::default(),
             used_segments: Box::default(),
+            users: OnceLock::new(),
             warnings: Arc::default(),
         };
         let flags = by_slot(self.slots.flags.len(), compiled_flags, |flag| flag.origin.slot);

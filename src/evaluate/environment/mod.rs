@@ -6,8 +6,9 @@ mod change;
 mod references;
 mod segment_order;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use self::affected::Users;
 pub(super) use self::segment_order::{OrderedComponent, SegmentOrder};
 
 use super::compile::{CompileError, CompileOptions, Source};
@@ -42,6 +43,8 @@ struct Frame {
     /// Which flags and segments others refer to, by slot.
     used_flags: Box<[bool]>,
     used_segments: Box<[bool]>,
+    /// Made by the first change of something that others refer to.
+    users: OnceLock<Users>,
     /// See [`CompiledEnvironment::warnings`].
     warnings: Arc<[Warning]>,
 }
