@@ -1,7 +1,7 @@
 //! Many SDK streams at one relay: how fast they connect, what each costs
 //! while it is idle, and when each hears of a change.
 //!
-//! `cargo bench --bench streams -- [plain] [tls] [clients] [burst]
+//! `cargo bench --bench streams -- [plain] [tls] [clients] [burst] [http2]
 //! [--streams N,N,…] [--idle SECONDS] [--changes N] [--json FILE]`. Figures
 //! are for comparing inside one run; machines differ.
 
@@ -14,6 +14,7 @@
 )]
 
 mod crowd;
+mod http2;
 mod measure;
 mod options;
 mod stream;
@@ -38,10 +39,10 @@ fn main() {
     let mut rows = Vec::new();
     for kind in &options.kinds {
         let mut measurement = Measurement::start(*kind, &options, &mut rows);
-        if *kind == Kind::Burst {
-            measurement.burst();
-        } else {
-            measurement.steps();
+        match kind {
+            Kind::Burst => measurement.burst(),
+            Kind::Http2 => measurement.http2(),
+            Kind::Plain | Kind::Tls | Kind::Clients => measurement.steps(),
         }
     }
     if let Some(file) = &options.json {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::crowd::{Crowd, Seen};
+use super::http2;
 use super::options::{Kind, Options};
 use crate::workload::data;
 use crate::workload::figures::{Spread, median, millis};
@@ -37,7 +38,7 @@ pub struct Measurement<'a> {
 impl<'a> Measurement<'a> {
     pub fn start(kind: Kind, options: &'a Options, rows: &'a mut Vec<Value>) -> Self {
         let certificate = tempfile::tempdir().unwrap();
-        let with_tls = kind == Kind::Tls;
+        let with_tls = matches!(kind, Kind::Tls | Kind::Http2);
         let arguments = if with_tls { tls::certificate(certificate.path()) } else { Vec::new() };
         let online = Online::start(FLAGS, &arguments);
         let tls = with_tls.then(tls::client);
@@ -86,6 +87,20 @@ impl<'a> Measurement<'a> {
         let mut row = self.row(BURST);
         row["connects_per_s"] = json!(per_second(opened, took));
         row["kib_per_stream"] = json!(each);
+        self.rows.push(row);
+    }
+
+    /// Inside HTTP/2 connections.
+    pub fn http2(&mut self) {
+        let relay = &self.online.relay;
+        let [alone, further] = http2::measure(relay.address, || relay.resident_kib());
+        println!(
+            "{:<8} {alone:.1} KiB a connection with one stream, {further:.1} KiB each further stream of it",
+            self.kind.name()
+        );
+        let mut row = self.row(1);
+        row["kib_per_connection"] = json!(alone);
+        row["kib_per_stream"] = json!(further);
         self.rows.push(row);
     }
 

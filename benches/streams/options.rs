@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub const USAGE: &str = "cargo bench --bench streams -- [plain] [tls] [clients] [burst] [--streams N,N,…] \
+pub const USAGE: &str = "cargo bench --bench streams -- [plain] [tls] [clients] [burst] [http2] [--streams N,N,…] \
                          [--idle SECONDS] [--changes N] [--json FILE]";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Kind {
     Clients,
     /// Server-side SDKs that connect all at the same time.
     Burst,
+    /// Server-side SDKs that speak HTTP/2 by TLS.
+    Http2,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Kind::Tls => "tls",
             Kind::Clients => "clients",
             Kind::Burst => "burst",
+            Kind::Http2 => "http2",
         }
     }
 }
@@ -46,7 +49,7 @@ pub fn read(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
         changes: 7,
         json: None,
     };
-    let all = [Kind::Plain, Kind::Tls, Kind::Clients, Kind::Burst];
+    let all = [Kind::Plain, Kind::Tls, Kind::Clients, Kind::Burst, Kind::Http2];
     let mut asked = false;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
