@@ -62,12 +62,9 @@ impl Api {
         if ended && start.iter().all(u8::is_ascii_whitespace) {
             return Err(bad("the request body is empty; send {\"metricsData\":[…],\"targetData\":[…]}"));
         }
-        if ended {
-            let tally = match encoding {
-                Encoding::Plain => read_in_place(&start, self.usage.body())?,
-                _ => read_all(encoding, &*start, self.usage.body())?,
-            };
-            self.usage.take(environment, tally);
+        let small = if ended { small(encoding, &start) } else { None };
+        if let Some(text) = small {
+            self.usage.take(environment, read_in_place(&text, self.usage.body())?);
         } else {
             let tally = self.read_large(encoding, start, body).await?;
             let (usage, environment) = (Arc::clone(&self.usage), environment.clone());
@@ -86,6 +83,18 @@ impl Api {
         let limited = tokio::time::timeout(LARGE_BODY_LIMIT, reading).await;
         limited.map_err(|_| Refusal::new(Fault::RequestTimeout, late))?
     }
+}
+
+/// The text of a body that is all there, if it can be read in place: few
+/// compressed bytes may be very many.
+fn small(encoding: Encoding, body: &Bytes) -> Option<Bytes> {
+    if encoding == Encoding::Plain {
+        return Some(body.clone()).filter(|text| text.len() <= READ_IN_PLACE_BYTES);
+    }
+    let mut text = Vec::new();
+    // What cannot be inflated is told by whoever reads all of it.
+    encoding.reader(&**body).take(READ_IN_PLACE_BYTES as u64 + 1).read_to_end(&mut text).ok()?;
+    Some(Bytes::from(text)).filter(|text| text.len() <= READ_IN_PLACE_BYTES)
 }
 
 fn bad(message: impl Into<String>) -> Refusal {

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::text::{Text, scalar};
+use super::text::{Text, scalar, surrogates_mended};
 
 /// One row of `metricsData`: so many evaluations with these attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -72,7 +72,7 @@ pub fn read(body: impl Read, sink: &mut impl UsageSink) -> serde_json::Result<()
 pub fn read_slice(body: &[u8], sink: &mut impl UsageSink) -> serde_json::Result<()> {
     match std::str::from_utf8(body) {
         // Checked at once, not text by text.
-        Ok(text) => read_from(serde_json::Deserializer::from_str(text), sink),
+        Ok(text) => read_from(serde_json::Deserializer::from_str(&surrogates_mended(text)), sink),
         Err(_) => read_from(serde_json::Deserializer::from_slice(body), sink),
     }
 }
@@ -176,6 +176,10 @@ mod tests {
         let row = r#"{"timestamp":1,"count":2,"metricsType":"FFMETRICS","attributes":[{"key":"a","value":"b"}],"x":1}"#;
         assert_eq!(read(&format!(r#"{{"metricsData":[{row},{row}],"targetData":null,"y":[]}}"#)).unwrap(), (2, 0));
         assert_eq!(read(r#"{"targetData":[{"identifier":"t","name":null,"attributes":null}]}"#).unwrap(), (0, 1));
+        // A name that was cut within a character, as JavaScript writes it.
+        let mut cut = Counted::default();
+        super::read_slice(br#"{"targetData":[{"identifier":"t","name":"a\ud83d"}]}"#, &mut cut).unwrap();
+        assert_eq!(cut.1, 1);
         for bad in ["", "[]", "{", r#"{"metricsData":"x"}"#, r#"{"metricsData":[1]}"#, "{} x", "null"] {
             assert!(read(bad).is_err(), "{bad}");
         }

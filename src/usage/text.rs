@@ -46,6 +46,41 @@ pub fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D
     deserializer.deserialize_any(ScalarVisitor)
 }
 
+/// JSON whose lone surrogate escapes are U+FFFD, as Go reads them; nearly
+/// always there is none.
+#[must_use]
+pub fn surrogates_mended(json: &str) -> Cow<'_, str> {
+    if !json.contains("\\u") {
+        return Cow::Borrowed(json);
+    }
+    let mut mended = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let length = match (surrogate(escape), escape.get(6..).and_then(surrogate)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(_), _) => {
+                mended.push_str("\\ufffd");
+                rest = escape.get(6..).unwrap_or_default();
+                continue;
+            }
+            (None, _) => 1 + escape.chars().nth(1).map_or(0, char::len_utf8),
+        };
+        let (escape, behind) = escape.split_at_checked(length).unwrap_or((escape, ""));
+        mended.push_str(escape);
+        rest = behind;
+    }
+    mended.push_str(rest);
+    Cow::Owned(mended)
+}
+
+/// The surrogate that a text begins with the escape of.
+fn surrogate(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("\\u")?.get(..4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u32::from_str_radix(digits, 16).ok().filter(|code| (0xd800..=0xdfff).contains(code))
+}
+
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
@@ -128,6 +163,22 @@ mod tests {
 
     #[derive(serde::Deserialize)]
     struct Row<'a>(#[serde(borrow, deserialize_with = "scalar")] Text<'a>);
+
+    #[test]
+    fn lone_surrogates_are_mended_and_nothing_else() {
+        for (json, mended) in [
+            (r"\ud83d", r"\ufffd"),
+            (r"a\uD83Dx", r"a\ufffdx"),
+            (r"\ude00\ud83d\ud83d\ude00", r"\ufffd\ufffd\ud83d\ude00"),
+            (r"\\ud83d", r"\\ud83d"),
+            (r"\\\ud83d\n", r"\\\ufffd\n"),
+            (r"\u00e9\", r"\u00e9\"),
+            (r"\ud8\u", r"\ud8\u"),
+            ("é\\é", "é\\é"),
+        ] {
+            assert_eq!(surrogates_mended(json), mended);
+        }
+    }
 
     #[test]
     fn values_are_texts() {
