@@ -34,9 +34,9 @@ impl Api {
     pub fn evaluations(&self, access: &Access, headers: &HeaderMap, target: &str) -> Result<Answer, Refusal> {
         let target = target_of(access, headers, target)?;
         let expected = access.snapshot.compiled.flag_count() * TYPICAL_EVALUATION_BYTES + 2;
-        let room = self.unshared.room(expected).ok_or_else(|| {
-            Refusal::new(Fault::Overloaded, "too many answers wait for their clients to read them; try again")
-        })?;
+        let too_many =
+            || Refusal::new(Fault::Overloaded, "too many answers wait for their clients to read them; try again");
+        let room = self.unshared.room(expected).ok_or_else(too_many)?;
         let mut body = Vec::with_capacity(expected);
         body.push(b'[');
         let mut unevaluable = 0;
@@ -53,6 +53,7 @@ impl Api {
         if unevaluable > 0 {
             self.counts.unevaluable_flags.fetch_add(unevaluable, Ordering::Relaxed);
         }
+        let room = room.grown_to(body.capacity()).ok_or_else(too_many)?;
         Ok(answer::json(StatusCode::OK, room.hold(body)))
     }
 

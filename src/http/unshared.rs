@@ -40,6 +40,17 @@ impl UnsharedAnswers {
 }
 
 impl Room {
+    /// This room made as large as its answer has become; `None`, and none is
+    /// held any more, if there is not so much.
+    #[must_use]
+    pub fn grown_to(mut self, bytes: usize) -> Option<Room> {
+        let more = bytes.saturating_sub(self.bytes);
+        let fits = |taken: usize| Some(taken.saturating_add(more)).filter(|sum| *sum <= MAX_UNSHARED_BYTES);
+        self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        self.bytes += more;
+        Some(self)
+    }
+
     /// An answer that keeps its room until its last byte was sent.
     #[must_use]
     pub fn hold(self, answer: Vec<u8>) -> Bytes {
@@ -79,5 +90,17 @@ mod tests {
         assert_eq!((&*copy, answers.bytes()), (&b"]"[..], MAX_UNSHARED_BYTES / 2));
         drop(copy);
         assert!(answers.room(MAX_UNSHARED_BYTES).is_some());
+    }
+
+    #[test]
+    fn room_grows_with_its_answer() {
+        let answers = UnsharedAnswers::default();
+        let small = answers.room(10).unwrap().grown_to(5).unwrap();
+        assert_eq!(answers.bytes(), 10);
+        let large = small.grown_to(MAX_UNSHARED_BYTES - 10).unwrap();
+        assert!(answers.room(10).unwrap().grown_to(11).is_none());
+        assert_eq!(answers.bytes(), MAX_UNSHARED_BYTES - 10);
+        drop(large);
+        assert_eq!(answers.bytes(), 0);
     }
 }
