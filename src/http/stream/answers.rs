@@ -23,6 +23,9 @@ use crate::store::environment::Environment;
 /// Events above this size carry no answers.
 const MAX_EVENT_BYTES: usize = 48 * 1024;
 
+/// No answer is shorter: its names of fields alone take so much.
+const SHORTEST_ANSWER_BYTES: usize = 45;
+
 /// An event waits this long for its answers, then goes without.
 const TURN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -70,11 +73,21 @@ impl Answering {
         let Some(snapshot) = environment.snapshot().clone() else {
             return plain();
         };
+        let read = || serde_json::from_str::<Target>(&target.json).ok();
+        let of_token = if target.from_token { read() } else { None };
+        let differs = |sent: &Target| {
+            // Whoever else came by this name since is whom a request would get.
+            environment.targets.get(&sent.identifier).is_some_and(|stored| stored.target != *sent)
+        };
+        if of_token.as_ref().is_some_and(differs) {
+            return plain();
+        }
         let make = || {
             self.evaluated_total.fetch_add(1, Ordering::Relaxed);
-            answered(environment, &snapshot, target, entry).unwrap_or_else(|| entry.message().clone())
+            let answered = of_token.or_else(read).and_then(|target| answered(&snapshot, &target, entry));
+            answered.unwrap_or_else(|| entry.message().clone())
         };
-        let message = target.shared((entry.position, snapshot.place), make);
+        let message = target.shared((entry.position, snapshot.place, snapshot.revision), make);
         let answered = message.chunk().len() > entry.message().chunk().len();
         let count = if answered { &self.answered_total } else { &self.unanswered_total };
         count.fetch_add(1, Ordering::Relaxed);
@@ -91,23 +104,12 @@ impl Answering {
 
 /// The event with the answers of all flags that the change can alter; `None`
 /// if not all of them can be given.
-fn answered(
-    environment: &Environment,
-    snapshot: &Snapshot,
-    target: &StreamTarget,
-    entry: &LogEntry,
-) -> Option<Message> {
-    let json = &*target.json;
-    let target_value: Target = serde_json::from_str(json).ok()?;
-    if target.from_token {
-        // Whoever else came by this name since is whom a request would get.
-        let stored = environment.targets.get(&target_value.identifier);
-        if stored.is_some_and(|stored| stored.target != target_value) {
-            return None;
-        }
-    }
+fn answered(snapshot: &Snapshot, target: &Target, entry: &LogEntry) -> Option<Message> {
     let affected = entry.affected_flags(&snapshot.compiled);
-    let mut evaluator = snapshot.compiled.evaluator(&target_value);
+    if affected.len() > MAX_EVENT_BYTES / SHORTEST_ANSWER_BYTES {
+        return None;
+    }
+    let mut evaluator = snapshot.compiled.evaluator(target);
     let event = entry.message().event();
     let (head, tail) = event.split_at_checked(event.len().checked_sub(END.len())?)?;
     if tail != END {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::snapshot::Revision;
 use crate::snapshot::item::Digest;
 use crate::snapshot::log::{LogPosition, Message};
 
@@ -43,11 +44,14 @@ pub struct StreamTarget {
     all: Arc<StreamTargets>,
 }
 
+/// The change, and the place and the revision of the snapshot that answered:
+/// places begin anew where an environment comes again.
+pub type AnsweredBy = (LogPosition, u64, Revision);
+
 /// An event that was made for this target a moment ago.
 #[derive(Debug)]
 struct Recent {
-    /// The change, and the place of the snapshot that answered.
-    of: (LogPosition, u64),
+    of: AnsweredBy,
     message: Message,
     at: Instant,
 }
@@ -88,7 +92,7 @@ impl StreamTargets {
 impl StreamTarget {
     /// The event of a change as answered by the snapshot at a place: made by
     /// whoever comes first, for streams of this target that come after.
-    pub fn shared(self: &Arc<Self>, of: (LogPosition, u64), make: impl FnOnce() -> Message) -> Message {
+    pub fn shared(self: &Arc<Self>, of: AnsweredBy, make: impl FnOnce() -> Message) -> Message {
         if Arc::strong_count(self) == 1 {
             return make();
         }
@@ -131,6 +135,7 @@ impl Drop for StreamTarget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Epoch;
 
     #[test]
     fn streams_of_one_target_share_it_and_its_events() {
@@ -146,10 +151,12 @@ mod tests {
                 Message::from_text("x")
             });
         };
-        let first = (LogPosition { place: 1, ordinal: 0 }, 1);
+        let revision = |sequence| Revision { epoch: Epoch(1), sequence, digest: Digest::of(b"") };
+        let first = (LogPosition { place: 1, ordinal: 0 }, 1, revision(1));
         (0..3).for_each(|_| event(first));
-        event((first.0, 2));
-        assert_eq!(made, 2);
+        event((first.0, 2, revision(1)));
+        event((first.0, 2, revision(2)));
+        assert_eq!(made, 3);
         drop((one, same, other));
         assert_eq!((targets.count(), targets.lock().bytes), (0, 0));
     }
