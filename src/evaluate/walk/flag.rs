@@ -38,7 +38,8 @@ impl<'a> Walk<'a, '_> {
         if !self.environment.is_prerequisite(slot) {
             return self.choose(flag, trace).place();
         }
-        if let Some(served) = self.scratch.served(slot) {
+        // Whoever watches is to see how it came about.
+        if let Some(served) = self.scratch.served(slot).filter(|_| !T::WATCHES) {
             return served.place();
         }
         let place = self.choose(flag, trace).place();
