@@ -15,7 +15,8 @@ use super::registrar::{Registration, Registrations, Shared};
 /// Attempts are at least so far apart: 20 a second.
 const STEP: Duration = Duration::from_millis(50);
 const MAX_UNDER_WAY: usize = 4;
-const ATTEMPTS: u32 = 3;
+/// Over up to 15 s: a connection that was cut is there again by then.
+const ATTEMPTS: u32 = 5;
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Registers until told to stop. What waits then is left out: SDKs bring
